@@ -1,0 +1,170 @@
+/*
+ * The vector instructions that Swift cannot say: masks of a block, and the three
+ * loops that need a shuffle (JSON escaping, unescaping, UTF-8 validation).
+ *
+ * No function reads outside [p, p + n). SSE2 is part of every x86-64 and NEON of every
+ * arm64, so the inline functions are always there; the loops choose SSSE3 at run time.
+ */
+#ifndef STREAMUTILS_CBYTES_H
+#define STREAMUTILS_CBYTES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define CB_INLINE static inline __attribute__((always_inline))
+
+/* Sixteen bytes at p, a bit for each that ends a line: LF, or CR as well. */
+/* Sixteen bytes at p, a bit for each that ends a run of plain JSON string text:
+   '"', '\\' and the control characters below 0x20. */
+#if defined(__SSE2__)
+
+CB_INLINE uint32_t cb_mask16_lf(const uint8_t *p) {
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\n')));
+}
+
+CB_INLINE uint32_t cb_mask16_crlf(const uint8_t *p) {
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(
+        _mm_cmpeq_epi8(v, _mm_set1_epi8('\n')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\r'))));
+}
+
+CB_INLINE uint32_t cb_mask16_string(const uint8_t *p) {
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash)));
+}
+
+CB_INLINE uint32_t cb_mask16_high(const uint8_t *p) {
+    return (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)p));
+}
+
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+
+/* A vector of 0x00 and 0xff bytes as sixteen bits, as movemask gives them. */
+CB_INLINE uint32_t cb_neon_bits(uint8x16_t v) {
+    static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t bits = vandq_u8(v, vld1q_u8(weights));
+    return (uint32_t)vaddv_u8(vget_low_u8(bits)) | (uint32_t)vaddv_u8(vget_high_u8(bits)) << 8;
+}
+
+CB_INLINE uint32_t cb_mask16_lf(const uint8_t *p) {
+    return cb_neon_bits(vceqq_u8(vld1q_u8(p), vdupq_n_u8('\n')));
+}
+
+CB_INLINE uint32_t cb_mask16_crlf(const uint8_t *p) {
+    uint8x16_t v = vld1q_u8(p);
+    return cb_neon_bits(
+        vorrq_u8(vceqq_u8(v, vdupq_n_u8('\n')), vceqq_u8(v, vdupq_n_u8('\r'))));
+}
+
+CB_INLINE uint32_t cb_mask16_string(const uint8_t *p) {
+    uint8x16_t v = vld1q_u8(p);
+    return cb_neon_bits(vorrq_u8(
+        vcltq_u8(v, vdupq_n_u8(0x20)),
+        vorrq_u8(vceqq_u8(v, vdupq_n_u8('"')), vceqq_u8(v, vdupq_n_u8('\\')))));
+}
+
+CB_INLINE uint32_t cb_mask16_high(const uint8_t *p) {
+    return cb_neon_bits(vcgeq_u8(vld1q_u8(p), vdupq_n_u8(0x80)));
+}
+
+#else
+
+#define CB_SCALAR_MASK(name, test)                 \
+    CB_INLINE uint32_t name(const uint8_t *p) {    \
+        uint32_t mask = 0;                         \
+        for (int i = 0; i < 16; i++) {             \
+            uint8_t c = p[i];                      \
+            mask |= (uint32_t)(test) << i;         \
+        }                                          \
+        return mask;                               \
+    }
+
+CB_SCALAR_MASK(cb_mask16_lf, c == '\n')
+CB_SCALAR_MASK(cb_mask16_crlf, c == '\n' || c == '\r')
+CB_SCALAR_MASK(cb_mask16_string, c < 0x20 || c == '"' || c == '\\')
+CB_SCALAR_MASK(cb_mask16_high, c >= 0x80)
+
+#endif
+
+/* Sixty-four bytes as one mask: one branch for four blocks. */
+#define CB_MASK64(name, mask16)                                                       \
+    CB_INLINE uint64_t name(const uint8_t *p) {                                        \
+        return (uint64_t)mask16(p) | (uint64_t)mask16(p + 16) << 16 |                  \
+               (uint64_t)mask16(p + 32) << 32 | (uint64_t)mask16(p + 48) << 48;        \
+    }
+
+CB_MASK64(cb_mask64_lf, cb_mask16_lf)
+CB_MASK64(cb_mask64_crlf, cb_mask16_crlf)
+CB_MASK64(cb_mask64_string, cb_mask16_string)
+CB_MASK64(cb_mask64_high, cb_mask16_high)
+
+/* The offset of the first marked byte of [p, p + n), or n. The last blocks overlap the ones
+   before them, whose bytes are known to be unmarked. */
+#define CB_FIND(name, mask64, mask16, test)                                            \
+    CB_INLINE size_t name(const uint8_t *p, size_t n) {                                \
+        size_t i = 0;                                                                  \
+        for (; i + 64 <= n; i += 64) {                                                 \
+            uint64_t mask = mask64(p + i);                                             \
+            if (mask) {                                                                \
+                return i + (size_t)__builtin_ctzll(mask);                              \
+            }                                                                          \
+        }                                                                              \
+        for (; i + 16 <= n; i += 16) {                                                 \
+            uint32_t mask = mask16(p + i);                                             \
+            if (mask) {                                                                \
+                return i + (size_t)__builtin_ctz(mask);                                \
+            }                                                                          \
+        }                                                                              \
+        if (n >= 16 && i < n) {                                                        \
+            uint32_t mask = mask16(p + n - 16);                                        \
+            return mask ? n - 16 + (size_t)__builtin_ctz(mask) : n;                    \
+        }                                                                              \
+        for (; i < n; i++) {                                                           \
+            uint8_t c = p[i];                                                          \
+            if (test) {                                                                \
+                return i;                                                              \
+            }                                                                          \
+        }                                                                              \
+        return n;                                                                      \
+    }
+
+CB_FIND(cb_find_lf, cb_mask64_lf, cb_mask16_lf, c == '\n')
+CB_FIND(cb_find_crlf, cb_mask64_crlf, cb_mask16_crlf, c == '\n' || c == '\r')
+CB_FIND(cb_ascii_prefix, cb_mask64_high, cb_mask16_high, c >= 0x80)
+
+/* The mask of the n < 64 bytes at p. */
+CB_INLINE uint64_t cb_mask_string(const uint8_t *p, size_t n) {
+    uint8_t block[64] = {0};
+    memcpy(block, p, n);
+    return cb_mask64_string(block) & (((uint64_t)1 << n) - 1);
+}
+
+/* True when [p, p + n) is well-formed UTF-8 (Unicode 15, table 3-7). */
+int cb_utf8_valid(const uint8_t *p, size_t n);
+
+/*
+ * Copies [p, p + n) to out with '"' and '\\' escaped by a backslash, until the end or the
+ * first control character below 0x20. Returns the bytes read and sets *written.
+ * out has room for 2 n + 16 bytes.
+ */
+size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written);
+
+/*
+ * Copies JSON string text to out and takes away the backslash of the escapes \" \\ \/,
+ * until the end, an unescaped '"', a control character, or any other escape.
+ * Returns the bytes read and sets *written. out has room for n + 16 bytes.
+ */
+size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *written);
+
+#endif

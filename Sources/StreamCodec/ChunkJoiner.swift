@@ -1,0 +1,135 @@
+/// Puts together what `sse-encode --chunk` cut: events whose data is
+/// `{"type":"chunk","id":…,"seq":…,"total":…,"data":…}`.
+package struct ChunkJoiner {
+    package enum Result {
+        /// No chunk: to be passed on as it is.
+        case plain
+        /// More chunks of its message are to come.
+        case incomplete
+        case complete(Event)
+        /// A chunk that cannot be used.
+        case invalid(String)
+    }
+
+    private struct Message {
+        var event: Event
+        let total: Int
+        /// By seq: a total alone must not cost memory.
+        var pieces: [Int: [UInt8]] = [:]
+        var size = 0
+    }
+
+    /// Incomplete messages, the oldest first, by the id that their chunks name.
+    private var open: [(id: [UInt8], message: Message)] = []
+    /// Messages that were given up since the last `takeAbandoned`.
+    private var abandoned: [Event] = []
+    private let limit: Int
+    private let maxSize: Int
+    private let maxDepth: Int
+
+    /// Keeps at most `limit` incomplete messages of at most `maxSize` bytes each.
+    package init(limit: Int, maxSize: Int, maxDepth: Int = JSON.defaultMaxDepth) {
+        self.limit = limit
+        self.maxSize = maxSize
+        self.maxDepth = maxDepth
+    }
+
+    private static let keys = ["type", "id", "seq", "total", "data"]
+    private static let paths = keys.map { key in
+        do throws(JSONPath.ParseError) {
+            return try JSONPath("." + key)
+        } catch {
+            preconditionFailure("a key is a path")
+        }
+    }
+
+    /// Takes an event in; `data` is its data.
+    package mutating func take(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, line: Int
+    ) -> Result {
+        guard unsafe data.first == UInt8(ascii: "{"), let members = unsafe members(of: data),
+            let type = members[0], unsafe data.slice(type).isEqual(to: "\"chunk\"")
+        else { return .plain }
+        guard let id = members[1], let seq = unsafe number(data, members[2]),
+            let total = unsafe number(data, members[3]), let text = members[4],
+            unsafe data[text.lowerBound] == UInt8(ascii: "\"")
+        else { return .invalid("a chunk needs id, seq, total and, as a string, data") }
+        guard total >= 1 && seq < total && total <= maxSize else {
+            return .invalid("chunk \(seq) of \(total) cannot be")
+        }
+        var piece = ByteQueue()
+        do throws(LoneSurrogate) {
+            try unsafe piece.append(
+                unescaping: data.slice((text.lowerBound + 1)..<(text.upperBound - 1)))
+        } catch {
+            return .invalid("a chunk's data holds half a surrogate pair, which is no text")
+        }
+        let key = unsafe [UInt8](data.slice(id))
+        let event = Event(fields: fields, data: [], line: line)
+        return unsafe add([UInt8](piece.bytes), seq, of: total, to: key, event)
+    }
+
+    /// Where the five members stand, or nil when the data is no JSON.
+    private func members(of data: UnsafeBufferPointer<UInt8>) -> [Range<Int>?]? {
+        var members: [Range<Int>?] = []
+        for path in Self.paths {
+            do throws(JSONError) {
+                members.append(try unsafe path.find(in: data, maxDepth: maxDepth))
+            } catch {
+                return nil
+            }
+        }
+        return members
+    }
+
+    private func number(_ data: UnsafeBufferPointer<UInt8>, _ range: Range<Int>?) -> Int? {
+        guard let range else { return nil }
+        let number = unsafe Int(String(decoding: data.slice(range), as: UTF8.self))
+        return number.flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    private mutating func add(
+        _ piece: [UInt8], _ seq: Int, of total: Int, to id: [UInt8], _ event: Event
+    ) -> Result {
+        var index = open.firstIndex { $0.id == id }
+        if let known = index {
+            let message = open[known].message
+            // Its first chunk again: the sender began this message anew.
+            if message.total != total || (seq == 0 && message.pieces[0] != nil) {
+                abandoned.append(open.remove(at: known).message.event)
+                index = nil
+            } else if message.pieces[seq] != nil {
+                return .incomplete
+            }
+        }
+        if index == nil {
+            if open.count == limit { abandoned.append(open.removeFirst().message.event) }
+            open.append((id, Message(event: event, total: total)))
+        }
+        let place = index ?? open.count - 1
+        open[place].message.pieces[seq] = piece
+        open[place].message.size += piece.count
+        if let eventID = event.fields.id { open[place].message.event.fields.id = eventID }
+        if open[place].message.size > maxSize {
+            open.remove(at: place)
+            return .invalid("the chunks make more than \(maxSize) bytes (see --max-line)")
+        }
+        if open[place].message.pieces.count < total { return .incomplete }
+        let message = open.remove(at: place).message
+        var whole = message.event
+        whole.data.reserveCapacity(message.size)
+        for seq in 0..<total { whole.data += message.pieces[seq] ?? [] }
+        return .complete(whole)
+    }
+
+    /// Messages that were given up because newer ones took their place; with `atEnd` also those
+    /// that are still incomplete.
+    package mutating func takeAbandoned(atEnd: Bool = false) -> [Event] {
+        if atEnd {
+            abandoned += open.map(\.message.event)
+            open = []
+        }
+        defer { abandoned = [] }
+        return abandoned
+    }
+}

@@ -1,0 +1,95 @@
+import CLinux
+import Glibc
+import StreamCodec
+
+/// Writes all of `queue` to a descriptor; waits where it is not ready.
+func writeAll(_ queue: inout ByteQueue, to descriptor: Int32, name: String) throws {
+    while !queue.isEmpty {
+        let written = Glibc.write(descriptor, queue.bytes.baseAddress, queue.count)
+        if written >= 0 {
+            queue.consume(written)
+            continue
+        }
+        let code = errno
+        switch code {
+        case EINTR: break
+        case EAGAIN:
+            // Somebody else made the descriptor non-blocking; it is theirs too, so it stays so.
+            var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            _ = poll(&ready, 1, 1000)
+        case EPIPE where descriptor == 1: endByBrokenPipe()
+        default: throw Failure(.inputOutput, errno: code, name)
+        }
+    }
+}
+
+/// Standard output's reader is gone while SIGPIPE is ignored, as systemd has it: end by the
+/// signal all the same.
+private func endByBrokenPipe() -> Never {
+    endBySignal(SIGPIPE)
+}
+
+/// Ends the process by a signal's default action, so that the parent sees which.
+func endBySignal(_ number: Int32) -> Never {
+    signal(number, SIG_DFL)
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, number)
+    sigprocmask(SIG_UNBLOCK, &set, nil)
+    kill(getpid(), number)
+    _exit(128 + number)
+}
+
+/// Replaces a file so that a reader sees the old contents or the new, never half.
+func replaceFile(_ path: String, with text: String) throws {
+    let temporary = "\(path).\(getpid()).tmp"
+    let descriptor = clinux_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, temporary) }
+    var queue = ByteQueue()
+    queue.append(string: text)
+    do {
+        defer { close(descriptor) }
+        try writeAll(&queue, to: descriptor, name: path)
+    } catch {
+        unlink(temporary)
+        throw error
+    }
+    guard rename(temporary, path) == 0 else {
+        let code = errno
+        unlink(temporary)
+        throw Failure(.cannotCreate, errno: code, path)
+    }
+}
+
+/// Rejected lines, each as a JSON object, appended to a file.
+struct RejectsFile {
+    private let path: String
+    private let descriptor: Int32
+
+    init(path: String) throws {
+        self.path = path
+        descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        if descriptor < 0 { throw Failure(.cannotCreate, errno: errno, path) }
+    }
+
+    func append(_ place: Place, _ reason: String, raw: UnsafeBufferPointer<UInt8>) throws {
+        var line = ByteQueue(capacity: 2 * raw.count + 256)
+        line.append("{\"input\":")
+        line.append(quoting: place.input)
+        line.append(string: ",\"line\":\(place.line),\"error\":")
+        line.append(quoting: (place.byte.map { "byte \($0): " } ?? "") + reason)
+        if UTF8Text.isValid(raw) {
+            line.append(",\"raw\":")
+            line.append(quoting: raw)
+        } else {
+            line.append(",\"raw_base64\":")
+            line.append(quoting: Base64.encode(raw))
+        }
+        line.append("}\n")
+        try writeAll(&line, to: descriptor, name: path)
+    }
+
+    func close() throws {
+        if Glibc.close(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, path) }
+    }
+}

@@ -1,0 +1,204 @@
+import CLinux
+import Glibc
+import StreamCodec
+
+/// The operands, one after the other: files, or standard input for `-` and for none. gzip is
+/// inflated.
+package struct Input: ~Copyable {
+    /// What a read found.
+    package enum Arrival {
+        case bytes
+        /// The deadline came first.
+        case timeout
+        /// The end of this operand.
+        case end
+        /// SIGTERM or SIGINT came: finish in order.
+        case stopped
+    }
+
+    private static let step = 256 << 10
+
+    private var operands: [String]
+    private let report: Report
+    private let maxRatio: Int
+    /// What diagnostics call the current operand.
+    package private(set) var name = "-"
+    private var descriptor: Int32 = -1
+    /// A regular file is always ready; its size tells when the work will be done.
+    private var fileSize: Int?
+    private var raw = ByteQueue()
+    private var inflater: GzipInflater?
+    private var isProbing = true
+    private var isAtEnd = false
+    /// What broke, told once everything before it was handed out.
+    private var problem: Failure?
+
+    init(operands: [String], options: CommonOptions, report: Report) {
+        self.operands = operands.isEmpty ? ["-"] : operands
+        self.report = report
+        maxRatio = options.maxRatio
+    }
+
+    /// Opens the next operand. False when there is none, or when a signal asked to stop.
+    package mutating func open() throws -> Bool {
+        closeCurrent()
+        while clinux_stop_signal() == 0, !operands.isEmpty {
+            name = operands.removeFirst()
+            if name == "-" {
+                descriptor = 0
+            } else {
+                descriptor = clinux_open(name, O_RDONLY, 0)
+            }
+            if descriptor < 0 {
+                let failure = Failure(.noInput, errno: errno, name)
+                if report.stopsAtBadInput { throw failure }
+                report.passOver(failure)
+                continue
+            }
+            begin()
+            return true
+        }
+        return false
+    }
+
+    private mutating func begin() {
+        var status = stat()
+        fileSize = nil
+        if fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG {
+            fileSize = Int(status.st_size)
+            posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        }
+        isProbing = true
+        isAtEnd = false
+        inflater = nil
+        raw.removeAll()
+        report.info("reading \(name)")
+    }
+
+    private mutating func closeCurrent() {
+        if descriptor > 0 { close(descriptor) }
+        descriptor = -1
+    }
+
+    /// Appends what comes next to `queue`. Waits for it, until `deadline` (monotonic
+    /// nanoseconds) if there is one.
+    package mutating func read(
+        into queue: inout ByteQueue, deadline: UInt64? = nil
+    ) throws -> Arrival {
+        while true {
+            if let problem { throw problem }
+            if inflater != nil, inflate(into: &queue) { return .bytes }
+            if problem != nil { continue }
+            if isAtEnd {
+                try endOperand()
+                return .end
+            }
+            if let early = try wait(until: deadline) { return early }
+            if inflater == nil && !isProbing {
+                isAtEnd = try !Self.receive(descriptor, name, into: &queue, report)
+                if !isAtEnd { return .bytes }
+                continue
+            }
+            isAtEnd = try !Self.receive(descriptor, name, into: &raw, report)
+            if isProbing { try probe() }
+            if inflater == nil && !isProbing && !raw.isEmpty {
+                queue.append(raw.bytes)
+                raw.removeAll()
+                return .bytes
+            }
+        }
+    }
+
+    /// Decides by the first two bytes whether the operand is gzip.
+    private mutating func probe() throws {
+        let isGzip = GzipInflater.isGzip(raw.bytes)
+        if isGzip == nil && !isAtEnd { return }
+        isProbing = false
+        if isGzip == true {
+            do throws(GzipError) {
+                inflater = try GzipInflater(maxRatio: maxRatio)
+            } catch {
+                throw Failure(.systemError, error.description)
+            }
+        }
+    }
+
+    /// True when something was appended. A defect is kept until that was handed out.
+    private mutating func inflate(into queue: inout ByteQueue) -> Bool {
+        let before = queue.count
+        do throws(GzipError) {
+            while queue.count == before {
+                guard try inflater?.inflate(&raw, into: &queue) == true else { break }
+            }
+        } catch {
+            problem = Failure(.badData, "\(name): \(error.description)")
+        }
+        return queue.count > before
+    }
+
+    private mutating func endOperand() throws {
+        do throws(GzipError) {
+            try inflater?.finish(&raw)
+        } catch {
+            throw Failure(.badData, "\(name): \(error.description)")
+        }
+        if inflater?.sawGarbage == true {
+            report.warn("\(name): trailing garbage behind the gzip data is ignored")
+        }
+    }
+
+    /// False at the end of the operand.
+    private static func receive(
+        _ descriptor: Int32, _ name: String, into queue: inout ByteQueue, _ report: Report
+    ) throws -> Bool {
+        while true {
+            let target = queue.reserve(step)
+            let size = Glibc.read(descriptor, target, step)
+            if size > 0 {
+                queue.commit(size)
+                report.inputBytes += size
+                return true
+            }
+            if size == 0 { return false }
+            let code = errno
+            if code == EINTR || code == EAGAIN {
+                if clinux_stop_signal() != 0 { return true }
+                if code == EAGAIN {
+                    var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                    _ = poll(&ready, 1, 1000)
+                }
+                continue
+            }
+            throw Failure(.inputOutput, errno: code, name)
+        }
+    }
+
+    // MARK: Waiting
+
+    /// Waits until there is something to read: nil. Serves signals and clocks meanwhile.
+    private func wait(until deadline: UInt64?) throws -> Arrival? {
+        while true {
+            if clinux_take_report_request() != 0 { report.writeStatsNow() }
+            if clinux_stop_signal() != 0 { return .stopped }
+            let tick = report.nextTick
+            if tick != nil { try report.tick(inputSize: fileSize) }
+            if fileSize != nil { return nil }
+            var timeout: Int32 = tick.map { Int32(clamping: $0 / 1_000_000) } ?? -1
+            if let deadline {
+                let now = clinux_monotonic_nanoseconds()
+                if now >= deadline { return .timeout }
+                // Rounded up, so that the deadline has come when poll returns.
+                let left = Int32(clamping: (deadline - now + 999_999) / 1_000_000)
+                timeout = timeout < 0 ? left : min(timeout, left)
+            }
+            var ready = [
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: clinux_signal_fd(), events: Int16(POLLIN), revents: 0),
+            ]
+            let count = poll(&ready, 2, timeout)
+            if count < 0 && errno != EINTR { throw Failure(.systemError, errno: errno, "poll") }
+            if count > 0 && ready[1].revents != 0 { clinux_clear_signal_fd() }
+            if count > 0 && ready[0].revents != 0 { return nil }
+        }
+    }
+}

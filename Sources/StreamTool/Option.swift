@@ -1,0 +1,164 @@
+import StreamCodec
+
+/// One row of a tool's option table: the parser, `--help`, the man page and the completions
+/// are all made of it.
+package struct Option<Settings> {
+    package enum Argument {
+        case none
+        case required(String)
+        case optional(String)
+    }
+
+    /// What a shell offers for the argument.
+    package enum Completion: Equatable {
+        case nothing, file
+        case choices([String])
+    }
+
+    let short: Character?
+    let long: String
+    let argument: Argument
+    let completion: Completion
+    /// What it does, in a sentence or a few.
+    let text: String
+    /// Hidden rows work and are not shown: what prints the committed pages.
+    var isHidden = false
+    /// `nil` when no argument was given.
+    let apply: (inout Settings, String?) throws -> Void
+
+    package init(
+        _ short: Character?, _ long: String, _ text: String, argument: Argument = .none,
+        completion: Completion = .nothing,
+        apply: @escaping (inout Settings, String?) throws -> Void
+    ) {
+        self.short = short
+        self.long = long
+        self.argument = argument
+        self.completion = completion
+        self.text = text
+        self.apply = apply
+    }
+}
+
+/// Rows under one heading.
+package struct OptionGroup<Settings> {
+    let title: String
+    let rows: [Option<Settings>]
+
+    package init(_ title: String, _ rows: [Option<Settings>]) {
+        self.title = title
+        self.rows = rows
+    }
+}
+
+extension Option {
+    /// Sets a field to a value: `--records`.
+    package static func set<Field>(
+        _ short: Character?, _ long: String, _ field: WritableKeyPath<Settings, Field>,
+        _ value: Field, _ text: String
+    ) -> Option {
+        Option(short, long, text) { settings, _ in settings[keyPath: field] = value }
+    }
+
+    package static func string(
+        _ short: Character?, _ long: String, _ name: String,
+        _ field: WritableKeyPath<Settings, String?>, completion: Completion = .nothing,
+        _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required(name), completion: completion) { settings, value in
+            settings[keyPath: field] = value
+        }
+    }
+
+    /// Repeatable: the values are collected.
+    package static func strings(
+        _ short: Character?, _ long: String, _ name: String,
+        _ field: WritableKeyPath<Settings, [String]>, _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required(name)) { settings, value in
+            settings[keyPath: field].append(value ?? "")
+        }
+    }
+
+    package static func file(
+        _ short: Character?, _ long: String, _ field: WritableKeyPath<Settings, String?>,
+        _ text: String
+    ) -> Option {
+        .string(short, long, "FILE", field, completion: .file, text)
+    }
+
+    package static func path(
+        _ short: Character?, _ long: String, _ field: WritableKeyPath<Settings, JSONPath?>,
+        _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required("PATH")) { settings, value in
+            do throws(JSONPath.ParseError) {
+                settings[keyPath: field] = try JSONPath(value ?? "")
+            } catch {
+                throw UsageError(error.description)
+            }
+        }
+    }
+
+    package static func count(
+        _ short: Character?, _ long: String, _ name: String,
+        _ field: WritableKeyPath<Settings, Int>, in range: ClosedRange<Int>, _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required(name)) { settings, value in
+            settings[keyPath: field] = try Value.count(value ?? "", in: range)
+        }
+    }
+
+    /// Like `count`, for what is not set unless given. Without an argument, where `standard`
+    /// allows that, it is `standard`.
+    package static func count(
+        _ short: Character?, _ long: String, _ name: String,
+        _ field: WritableKeyPath<Settings, Int?>, in range: ClosedRange<Int>,
+        standard: Int? = nil, _ text: String
+    ) -> Option {
+        let argument: Argument = standard == nil ? .required(name) : .optional(name)
+        return Option(short, long, text, argument: argument) { settings, value in
+            settings[keyPath: field] = try value.map { try Value.count($0, in: range) } ?? standard
+        }
+    }
+
+    package static func size(
+        _ short: Character?, _ long: String, _ field: WritableKeyPath<Settings, Int>,
+        in range: ClosedRange<Int>, _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required("SIZE")) { settings, value in
+            let size = try Value.size(value ?? "")
+            guard range.contains(size) else {
+                throw UsageError("expected a size from \(range.lowerBound) to \(range.upperBound)")
+            }
+            settings[keyPath: field] = size
+        }
+    }
+
+    /// Nanoseconds.
+    package static func duration(
+        _ short: Character?, _ long: String, _ field: WritableKeyPath<Settings, UInt64?>,
+        _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required("DURATION")) { settings, value in
+            let duration = try Value.duration(value ?? "")
+            guard duration > 0 else { throw UsageError("expected a duration above zero") }
+            settings[keyPath: field] = duration
+        }
+    }
+
+    package static func choice<Field: RawRepresentable & CaseIterable>(
+        _ short: Character?, _ long: String, _ name: String,
+        _ field: WritableKeyPath<Settings, Field>, _ text: String
+    ) -> Option where Field.RawValue == String {
+        let words = Field.allCases.map(\.rawValue)
+        return Option(short, long, text, argument: .required(name), completion: .choices(words)) {
+            settings, value in
+            guard let choice = Field(rawValue: value ?? "") else {
+                throw UsageError(
+                    "expected \(words.joined(separator: " or ")), not '\(value ?? "")'")
+            }
+            settings[keyPath: field] = choice
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import CLinux
+import Glibc
+import StreamCodec
+
+/// Standard output. What is appended to `buffer` is written by `flush`, which a tool calls
+/// before it waits for input, and by `drain`, which it calls after each record.
+package struct Output: ~Copyable {
+    /// The buffer is written at this size even when more input is there.
+    private static let full = 256 << 10
+
+    package var buffer = ByteQueue(capacity: 64 << 10)
+    private var compressed = ByteQueue()
+    private var deflater: GzipDeflater?
+    private var isFinished = false
+    private let report: Report
+
+    init(gzipLevel: Int?, report: Report) throws {
+        self.report = report
+        if let gzipLevel {
+            do throws(GzipError) {
+                deflater = try GzipDeflater(level: gzipLevel)
+            } catch {
+                throw Failure(.systemError, error.description)
+            }
+        }
+    }
+
+    /// Writes when much has gathered.
+    @inline(__always)
+    package mutating func drain() throws {
+        if buffer.count >= Self.full { try write(.none) }
+    }
+
+    /// Writes everything: nothing waits in the buffer while the tool waits.
+    @inline(__always)
+    package mutating func flush() throws {
+        if !buffer.isEmpty { try write(.sync) }
+    }
+
+    /// What goes before the stream and is never compressed: a response head.
+    package mutating func writePlain(_ head: String) throws {
+        precondition(buffer.isEmpty && report.outputBytes == 0)
+        compressed.append(string: head)
+        try Self.send(&compressed, report)
+    }
+
+    /// The end of the output; also ends the gzip member. Once is enough.
+    package mutating func finish() throws {
+        if isFinished { return }
+        isFinished = true
+        try write(.finish)
+    }
+
+    private mutating func write(_ flush: GzipDeflater.Flush) throws {
+        if deflater == nil {
+            try Self.send(&buffer, report)
+        } else {
+            deflater?.deflate(&buffer, into: &compressed, flush: flush)
+            try Self.send(&compressed, report)
+        }
+    }
+
+    private static func send(_ queue: inout ByteQueue, _ report: Report) throws {
+        report.outputBytes += queue.count
+        try writeAll(&queue, to: 1, name: "standard output")
+    }
+}

@@ -1,0 +1,301 @@
+import CLinux
+import Glibc
+import StreamCodec
+
+/// What a tool says of its work: diagnostics, rejected lines, and counters.
+///
+/// A class, because the input, the output and the tool's loop all add to the same one.
+package final class Report {
+    package enum Level: String { case error, warning, info }
+
+    package let tool: String
+    let options: CommonOptions
+    package let started = clinux_monotonic_nanoseconds()
+
+    // Counters that every tool has.
+    package var inputBytes = 0
+    package var outputBytes = 0
+    package var recordsIn = 0
+    package var recordsOut = 0
+    package private(set) var rejected = 0
+    /// Records that were read and, by an option or a rule, are not written.
+    package var dropped = 0
+    /// Counters of this tool, in the order in which they came up.
+    private var others: [(name: String, count: Int)] = []
+
+    private var rejects: RejectsFile?
+    private let isTerminal: Bool
+    private let isJournal: Bool
+    private var showsProgress: Bool
+    private var progressIsShown = false
+
+    package init(tool: String, options: CommonOptions) {
+        self.tool = tool
+        self.options = options
+        let isTerminal = isatty(2) == 1
+        self.isTerminal = isTerminal
+        isJournal = Report.isJournal(descriptor: 2)
+        showsProgress = options.progress ?? (isTerminal && isatty(1) == 0 && !options.isQuiet)
+    }
+
+    package func add(_ count: Int = 1, to name: String) {
+        if let index = others.firstIndex(where: { $0.name == name }) {
+            others[index].count += count
+        } else {
+            others.append((name, count))
+        }
+    }
+
+    /// True when some input was rejected, so that the exit status is 1.
+    package var isPartial: Bool { rejected > 0 }
+
+    // MARK: Rejecting
+
+    /// A line or an event that is left out. Throws when bad input is to stop the tool.
+    package func reject(
+        _ place: Place, _ reason: String, raw: UnsafeBufferPointer<UInt8>
+    ) throws {
+        rejected += 1
+        if let file = options.rejectsFile {
+            if rejects == nil { rejects = try RejectsFile(path: file) }
+            try rejects?.append(place, reason, raw: raw)
+        } else if options.onError == .stop {
+            throw Failure(.badData, "\(place): \(reason)")
+        }
+        say(.warning, reason, at: place)
+    }
+
+    var stopsAtBadInput: Bool { options.onError == .stop && options.rejectsFile == nil }
+
+    /// An input that is left out as a whole.
+    package func passOver(_ failure: Failure) {
+        rejected += 1
+        error(failure.message)
+    }
+
+    // MARK: Diagnostics
+
+    package func info(_ message: String) {
+        if options.isVerbose { say(.info, message) }
+    }
+
+    package func warn(_ message: String, at place: Place? = nil) {
+        say(.warning, message, at: place)
+    }
+
+    package func error(_ message: String) {
+        say(.error, message)
+    }
+
+    private func say(_ level: Level, _ message: String, at place: Place? = nil) {
+        if level == .warning && options.isQuiet { return }
+        var line = ByteQueue()
+        if progressIsShown {
+            line.append("\r\u{1B}[K")
+            progressIsShown = false
+        }
+        switch options.logFormat {
+        case .json:
+            appendJSON(level, message, place, to: &line)
+        case .text:
+            if isJournal { line.append(level == .error ? "<3>" : level == .warning ? "<4>" : "<6>") }
+            let isColoured = isTerminal && getenv("NO_COLOR").map { $0.pointee == 0 } ?? true
+            let name = isColoured ? "\u{1B}[1m\(tool):\u{1B}[0m " : "\(tool): "
+            line.append(string: name + (place.map { "\($0): " } ?? "") + message + "\n")
+        }
+        write(&line, to: 2)
+    }
+
+    private func appendJSON(
+        _ level: Level, _ message: String, _ place: Place?, to line: inout ByteQueue
+    ) {
+        line.append("{\"time\":")
+        line.append(quoting: timestamp())
+        line.append(",\"level\":")
+        line.append(quoting: level.rawValue)
+        line.append(",\"tool\":")
+        line.append(quoting: tool)
+        if let place {
+            line.append(",\"input\":")
+            line.append(quoting: place.input)
+            line.append(string: ",\"line\":\(place.line)")
+            if let byte = place.byte { line.append(string: ",\"byte\":\(byte)") }
+        }
+        line.append(",\"message\":")
+        line.append(quoting: message)
+        line.append("}\n")
+    }
+
+    /// JOURNAL_STREAM names the device and inode of the journal's socket (systemd.exec(5)).
+    private static func isJournal(descriptor: Int32) -> Bool {
+        guard let value = getenv("JOURNAL_STREAM") else { return false }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return false }
+        return String(cString: value) == "\(status.st_dev):\(status.st_ino)"
+    }
+
+    /// Diagnostics go out as well as they can: there is nobody to tell when they cannot.
+    private func write(_ line: inout ByteQueue, to descriptor: Int32) {
+        while !line.isEmpty {
+            let written = Glibc.write(descriptor, line.bytes.baseAddress, line.count)
+            if written > 0 {
+                line.consume(written)
+            } else if errno != EINTR {
+                return
+            }
+        }
+    }
+
+    // MARK: Counters
+
+    package var elapsedSeconds: Double {
+        Double(clinux_monotonic_nanoseconds() - started) / 1e9
+    }
+
+    private var counters: [(name: String, count: Int)] {
+        [
+            ("input_bytes", inputBytes), ("output_bytes", outputBytes),
+            ("records_in", recordsIn), ("records_out", recordsOut),
+            ("rejected", rejected), ("dropped", dropped),
+        ] + others
+    }
+
+    private var statsLine: String {
+        var line = "{\"tool\":\"\(tool)\",\"version\":\"\(suiteVersion)\""
+        line += ",\"elapsed_seconds\":\(decimal(elapsedSeconds, places: 6))"
+        for (name, count) in counters { line += ",\"\(name)\":\(count)" }
+        return line + "}\n"
+    }
+
+    /// The counters now, to standard error: what SIGUSR1 asks for.
+    package func writeStatsNow() {
+        var line = ByteQueue()
+        line.append(string: statsLine)
+        write(&line, to: 2)
+    }
+
+    /// The last words: counters where options ask for them.
+    func finish() throws {
+        clearProgress()
+        if rejected > 0 && !options.isQuiet && options.onError == .skip {
+            warn("\(rejected) rejected")
+        }
+        if options.isVerbose {
+            let text = counters.map { "\($0.count) \($0.name)" }.joined(separator: ", ")
+            info("\(text) in \(decimal(elapsedSeconds, places: 3)) s")
+        }
+        if options.writesStats {
+            if let file = options.statsFile {
+                try replaceFile(file, with: statsLine)
+            } else {
+                writeStatsNow()
+            }
+        }
+        try writeMetrics()
+        try rejects?.close()
+    }
+
+    package func writeMetrics() throws {
+        guard let file = options.metricsFile else { return }
+        let name = file.split(separator: "/").last.map(String.init) ?? file
+        let job = name.split(separator: ".").first.map(String.init) ?? name
+        var text = ""
+        for (name, count) in counters {
+            let metric = "streamutils_\(name)_total"
+            text += "# TYPE \(metric) counter\n"
+            text += "\(metric){tool=\"\(tool)\",job=\"\(job)\"} \(count)\n"
+        }
+        text += "# TYPE streamutils_elapsed_seconds gauge\n"
+        text += "streamutils_elapsed_seconds{tool=\"\(tool)\",job=\"\(job)\"} "
+        text += "\(decimal(elapsedSeconds, places: 3))\n"
+        try replaceFile(file, with: text)
+    }
+
+    // MARK: Progress
+
+    /// Nanoseconds until the next thing that is due by the clock, or nil.
+    var nextTick: UInt64? {
+        if showsProgress { return 200_000_000 }
+        return options.metricsFile == nil ? nil : options.metricsInterval
+    }
+
+    private var lastProgress: UInt64 = 0
+    private var lastMetrics: UInt64 = 0
+
+    /// What is due by the clock: the live line, the metrics file.
+    func tick(inputSize: Int?) throws {
+        let now = clinux_monotonic_nanoseconds()
+        if showsProgress && now - lastProgress >= 200_000_000 {
+            lastProgress = now
+            showProgress(inputSize: inputSize)
+        }
+        if let interval = options.metricsInterval, now - max(lastMetrics, started) >= interval {
+            lastMetrics = now
+            try writeMetrics()
+        }
+    }
+
+    private func showProgress(inputSize: Int?) {
+        let seconds = elapsedSeconds
+        let rate = Double(inputBytes) / seconds
+        var text = "\r\u{1B}[K\(tool): \(readable(Double(inputBytes), unit: "B"))"
+        text += ", \(readable(Double(recordsIn), unit: "records"))"
+        text += ", \(readable(rate, unit: "B/s")), \(clock(seconds))"
+        if let inputSize, inputSize > inputBytes, rate > 0 {
+            text += ", ETA \(clock(Double(inputSize - inputBytes) / rate))"
+        }
+        var line = ByteQueue()
+        line.append(string: text)
+        write(&line, to: 2)
+        progressIsShown = true
+    }
+
+    private func clearProgress() {
+        guard progressIsShown else { return }
+        var line = ByteQueue()
+        line.append("\r\u{1B}[K")
+        write(&line, to: 2)
+        progressIsShown = false
+    }
+
+    /// `1:02:03` or `2:03`.
+    private func clock(_ seconds: Double) -> String {
+        let whole = Int(seconds)
+        let pad = { (number: Int) in number < 10 ? "0\(number)" : "\(number)" }
+        let minutes = whole / 60 % 60
+        return whole >= 3600
+            ? "\(whole / 3600):\(pad(minutes)):\(pad(whole % 60))" : "\(minutes):\(pad(whole % 60))"
+    }
+}
+
+/// Where in the input something is wrong.
+package struct Place: CustomStringConvertible {
+    package var input: String
+    /// From 1.
+    package var line: Int
+    /// From 1; nil when it concerns the whole line.
+    package var byte: Int?
+
+    package init(_ input: String, line: Int, byte: Int? = nil) {
+        self.input = input
+        self.line = line
+        self.byte = byte
+    }
+
+    package var description: String {
+        "\(input):\(line)" + (byte.map { ":\($0)" } ?? "")
+    }
+}
+
+/// Now, as RFC 3339 with milliseconds, UTC.
+private func timestamp() -> String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var parts = tm()
+    gmtime_r(&now.tv_sec, &parts)
+    var text = [CChar](repeating: 0, count: 24)
+    let size = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
+    let milliseconds = String(1000 + now.tv_nsec / 1_000_000).dropFirst()
+    return String(decoding: text.prefix(size).map(UInt8.init), as: UTF8.self)
+        + ".\(milliseconds)Z"
+}

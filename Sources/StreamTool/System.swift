@@ -1,0 +1,25 @@
+import CLinux
+import Glibc
+
+/// Nanoseconds on a clock that is never set.
+package func monotonicNanoseconds() -> UInt64 { clinux_monotonic_nanoseconds() }
+
+/// True once SIGTERM or SIGINT came.
+package func isStopped() -> Bool { clinux_stop_signal() != 0 }
+
+/// Ends what is sent on a socket and reads what its peer still sends until it closes, 2 seconds
+/// at the most. Closing with bytes unread would reset the connection, and a reset can take
+/// the last of what was sent away from the peer. Does nothing when it is no socket.
+package func closeSocket(_ descriptor: Int32) {
+    guard shutdown(descriptor, Int32(SHUT_WR)) == 0 else { return }
+    let deadline = monotonicNanoseconds() + 2_000_000_000
+    var scratch = [UInt8](repeating: 0, count: 4096)
+    while true {
+        let now = monotonicNanoseconds()
+        if now >= deadline || isStopped() { return }
+        var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&ready, 1, Int32((deadline - now + 999_999) / 1_000_000))
+        let size = recv(descriptor, &scratch, scratch.count, Int32(MSG_DONTWAIT))
+        if size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR) { return }
+    }
+}

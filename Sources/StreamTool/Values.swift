@@ -1,0 +1,78 @@
+/// Values on the command line: durations, sizes, counts.
+package enum Value {
+    /// Nanoseconds from `250ms`, `30s`, `5m`, `2h`, `1h30m`, `1.5s`; a bare number is seconds.
+    package static func duration(_ text: String) throws(UsageError) -> UInt64 {
+        let problem = UsageError("expected a duration such as 250ms, 30s, 5m or 1h30m, not '\(text)'")
+        var rest = Substring(text)
+        var total = 0.0
+        if rest.isEmpty { throw problem }
+        while !rest.isEmpty {
+            let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+            guard let number = Double(digits), digits.first != "." else { throw problem }
+            rest = rest.dropFirst(digits.count)
+            let unit = rest.prefix { $0.isLetter }
+            rest = rest.dropFirst(unit.count)
+            switch unit {
+            case "ns": total += number
+            case "us": total += number * 1e3
+            case "ms": total += number * 1e6
+            case "s": total += number * 1e9
+            case "m": total += number * 60e9
+            case "h": total += number * 3600e9
+            case "d": total += number * 86400e9
+            case "" where total == 0 && rest.isEmpty: total += number * 1e9
+            default: throw problem
+            }
+        }
+        // A hundred years: what is longer is a slip, and would overflow.
+        guard total <= 100 * 365 * 86400e9 else { throw problem }
+        return UInt64(total)
+    }
+
+    /// Bytes from `64K`, `1M`, `2G` (powers of 1024); a bare number is bytes.
+    package static func size(_ text: String) throws(UsageError) -> Int {
+        let problem = UsageError("expected a size such as 512, 64K, 1M or 2G, not '\(text)'")
+        var digits = Substring(text)
+        var shift = 0
+        if let unit = digits.last, let index = Array("KMGT").firstIndex(of: unit) {
+            shift = 10 * (index + 1)
+            digits = digits.dropLast()
+        }
+        guard let number = Int(digits), number >= 0, digits.first != "+",
+            number <= Int.max >> shift
+        else { throw problem }
+        return number << shift
+    }
+
+    /// A whole number in `range`.
+    package static func count(_ text: String, in range: ClosedRange<Int>) throws(UsageError) -> Int {
+        guard let number = Int(text), range.contains(number), text.first != "+" else {
+            let upper = range.upperBound == .max ? "up" : "to \(range.upperBound)"
+            throw UsageError("expected a whole number from \(range.lowerBound) \(upper), not '\(text)'")
+        }
+        return number
+    }
+}
+
+/// `1.4 GB`, `12 kB`, for people; powers of 1000.
+func readable(_ number: Double, unit: String) -> String {
+    var scaled = number
+    var prefix = ""
+    for next in ["k", "M", "G", "T"] where scaled >= 1000 {
+        scaled /= 1000
+        prefix = next
+    }
+    return (prefix.isEmpty ? String(Int(scaled)) : decimal(scaled, places: 1)) + " \(prefix)\(unit)"
+}
+
+/// A number with so many digits behind the point.
+package func decimal(_ number: Double, places: Int) -> String {
+    var scale = 1
+    for _ in 0..<places { scale *= 10 }
+    let scaled = Int((number * Double(scale)).rounded())
+    let fraction = String(abs(scaled) % scale)
+    let sign = scaled < 0 ? "-" : ""
+    if places == 0 { return sign + String(abs(scaled)) }
+    return sign + "\(abs(scaled) / scale)." + String(repeating: "0", count: places - fraction.count)
+        + fraction
+}

@@ -1,0 +1,129 @@
+import StreamCodec
+import StreamTool
+
+enum Form { case records, data, json, text }
+
+struct DecodeOptions {
+    var common = CommonOptions()
+    var form = Form.records
+    /// Types that pass, and with '!' types that do not.
+    var events: [String] = []
+    /// Nil: all of them.
+    var count: Int?
+    var until: [String] = []
+    var untilEvent: [String] = []
+    var requiresEnd = false
+    var failsOnError = false
+    var all = false
+    /// How many ids are remembered; nil for no --dedup.
+    var dedup: Int?
+    var reorder: JSONPath?
+    var window = 64
+    /// Nanoseconds.
+    var maxWait: UInt64? = 1_000_000_000
+    /// How many incomplete messages are kept; nil for no --join-chunks.
+    var joinChunks: Int?
+    var get: JSONPath?
+    var dispatchesAtEnd = false
+}
+
+var command: Command<DecodeOptions> {
+    Command(
+        "sse-decode", "turn Server-Sent Events into JSON Lines",
+        synopsis: "[-r | -d | -j | -t] [options] [FILE ...]",
+        options: [outputOptions, selectionOptions, endOptions, orderOptions], common: \.common,
+        manual: manual)
+}
+
+private var outputOptions: OptionGroup<DecodeOptions> {
+    OptionGroup(
+        "What is written",
+        [
+            .set(
+                "r", "records", \.form, .records,
+                "An event record a line: an object with event, id and data, a string (the"
+                    + " default)."),
+            .set(
+                "d", "data", \.form, .data,
+                "The data alone. Data that is JSON is written on one line, other data as a JSON"
+                    + " string."),
+            .set(
+                "j", "json", \.form, .json,
+                "Records whose data is embedded as JSON where it is JSON."),
+            .set("t", "text", \.form, .text, "The data as plain text and a line end, not JSON."),
+            .path(
+                nil, "get", \.get,
+                "Write only the value at PATH of data that is JSON: with --data as a line, with"
+                    + " --text the text itself with nothing added, so that tokens flow. Events"
+                    + " without it write nothing, nor does null with --text."),
+            .set(
+                nil, "all", \.all, true,
+                "Also write comments and retry as record members, in records of their own where"
+                    + " no event was dispatched."),
+            .set(
+                nil, "dispatch-eof", \.dispatchesAtEnd, true,
+                "Take the end of the input for the blank line that an unfinished last event"
+                    + " lacks."),
+        ])
+}
+
+private var selectionOptions: OptionGroup<DecodeOptions> {
+    OptionGroup(
+        "Which events",
+        [
+            .strings(
+                "e", "event", "NAME", \.events,
+                "Write only events of this type, or with !NAME all but those. May be given more"
+                    + " than once."),
+            .count("n", "count", "COUNT", \.count, in: 0...Int.max, "Stop after so many events."),
+            .count(
+                nil, "dedup", "N", \.dedup, in: 1...100_000_000, standard: 10_000,
+                "Drop events whose id was among the last N different ones (10000). Events without"
+                    + " an id pass."),
+        ])
+}
+
+private var endOptions: OptionGroup<DecodeOptions> {
+    OptionGroup(
+        "The end of the stream",
+        [
+            .strings(
+                nil, "until", "DATA", \.until,
+                "Stop at an event with exactly this data and do not write it. May be given more"
+                    + " than once."),
+            .strings(
+                nil, "until-event", "NAME", \.untilEvent,
+                "Stop at an event of this type and do not write it. May be given more than"
+                    + " once."),
+            .set(
+                nil, "require-end", \.requiresEnd, true,
+                "Exit 76 when an input ends without the end that --until or --until-event names:"
+                    + " it was cut off."),
+            .set(
+                nil, "fail-on-error", \.failsOnError, true,
+                "Stop and exit 76 behind an event of type error, or whose data is an object with"
+                    + " a member error that is neither null nor false. That event is written."),
+        ])
+}
+
+private var orderOptions: OptionGroup<DecodeOptions> {
+    OptionGroup(
+        "Order and chunks",
+        [
+            .path(
+                nil, "reorder", \.reorder,
+                "Restore the order of the whole numbers at PATH in the data. Numbers that do not"
+                    + " come are reported; late events are written when they come. Events without"
+                    + " a number pass at once."),
+            .count(
+                nil, "window", "N", \.window, in: 1...1_000_000,
+                "How many events --reorder holds at the most (64)."),
+            .duration(
+                nil, "max-wait", \.maxWait,
+                "How long --reorder waits for a missing number (1s)."),
+            .count(
+                nil, "join-chunks", "N", \.joinChunks, in: 1...100_000, standard: 16,
+                "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"
+                    + " (16); the oldest gives way and is rejected."),
+        ])
+}

@@ -1,0 +1,301 @@
+import StreamCodec
+import StreamTool
+
+/// What happens to an event between the decoder and the output: the end marker, the selection,
+/// and the stages that hold events back.
+struct Pipeline {
+    /// The current input's end marker came.
+    private(set) var sawEnd = false
+    /// Nothing more is to be written.
+    private(set) var isDone: Bool
+
+    private let settings: DecodeOptions
+    private let until: [[UInt8]]
+    private let untilEvent: [[UInt8]]
+    private let included: [[UInt8]]
+    private let excluded: [[UInt8]]
+    private let errorPath: JSONPath
+    private var recent: RecentKeys?
+    private var joiner: ChunkJoiner?
+    private var reorderer: Reorderer<Event>?
+    private var left: Int
+    /// An event that says the stream failed.
+    private var streamError: Failure?
+    // Counted here and told once a batch: the report is a class, and each access to a class
+    // checks for exclusivity.
+    private var recordsIn = 0
+    private var recordsOut = 0
+
+    private static let error = [UInt8]("error".utf8)
+    private static let message = [UInt8]("message".utf8)
+
+    init(_ settings: DecodeOptions) throws {
+        self.settings = settings
+        until = settings.until.map { [UInt8]($0.utf8) }
+        untilEvent = settings.untilEvent.map { [UInt8]($0.utf8) }
+        let names = settings.events.map { [UInt8]($0.utf8) }
+        included = names.filter { $0.first != UInt8(ascii: "!") }
+        excluded = names.filter { $0.first == UInt8(ascii: "!") }.map { Array($0.dropFirst()) }
+        errorPath = try JSONPath(".error")
+        recent = settings.dedup.map { RecentKeys(limit: $0) }
+        let common = settings.common
+        joiner = settings.joinChunks.map {
+            ChunkJoiner(limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth)
+        }
+        if settings.reorder != nil {
+            reorderer = Reorderer(window: settings.window, maxWait: settings.maxWait ?? 0)
+        }
+        left = settings.count ?? .max
+        isDone = left == 0
+        if settings.requiresEnd && until.isEmpty && untilEvent.isEmpty {
+            throw UsageError("--require-end needs --until or --until-event to know the end by")
+        }
+        if settings.get != nil && settings.form != .text && settings.form != .data {
+            throw UsageError("--get needs --text or --data")
+        }
+        if settings.all && settings.form != .records && settings.form != .json {
+            throw UsageError("--all needs --records or --json")
+        }
+    }
+
+    /// Takes an event as it was decoded.
+    @inline(__always)
+    mutating func take(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
+        _ run: inout Run<DecodeOptions>
+    ) throws {
+        recordsIn += 1
+        if !until.isEmpty || !untilEvent.isEmpty, isEnd(fields, data) {
+            sawEnd = true
+            return
+        }
+        if settings.failsOnError { noteError(fields, data, line, run) }
+        if !settings.events.isEmpty, !isSelected(fields) {
+            run.report.dropped += 1
+        } else if recent == nil && joiner == nil && reorderer == nil {
+            write(fields, data, &run)
+        } else {
+            try hold(fields, data, line, &run)
+        }
+        if let streamError {
+            try flush(&run)
+            throw streamError
+        }
+    }
+
+    private func isEnd(_ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>) -> Bool {
+        until.contains { data.isEqual(to: $0) }
+            || untilEvent.contains(fields.type.isEmpty ? Self.message : fields.type)
+    }
+
+    private func isSelected(_ fields: EventFields) -> Bool {
+        let type = fields.type.isEmpty ? Self.message : fields.type
+        return (included.isEmpty || included.contains(type)) && !excluded.contains(type)
+    }
+
+    private mutating func noteError(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
+        _ run: borrowing Run<DecodeOptions>
+    ) {
+        if fields.type != Self.error {
+            guard data.first == UInt8(ascii: "{"), let value = find(errorPath, data),
+                !data.slice(value).isEqual(to: "null"), !data.slice(value).isEqual(to: "false")
+            else { return }
+        }
+        let head = String(decoding: data.prefix(200), as: UTF8.self)
+        streamError = Failure(
+            .protocolError, "\(run.input.name):\(line): the stream reports an error: \(head)")
+    }
+
+    /// Where the value stands, or nil when there is none or the data is no JSON.
+    private func find(_ path: JSONPath, _ data: UnsafeBufferPointer<UInt8>) -> Range<Int>? {
+        do throws(JSONError) {
+            return try path.find(in: data, maxDepth: settings.common.maxDepth)
+        } catch {
+            return nil
+        }
+    }
+
+    /// Adds what was counted to the report.
+    mutating func count(in report: Report) {
+        report.recordsIn += recordsIn
+        report.recordsOut += recordsOut
+        recordsIn = 0
+        recordsOut = 0
+    }
+
+    // MARK: Stages
+
+    private mutating func hold(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
+        _ run: inout Run<DecodeOptions>
+    ) throws {
+        if let id = fields.id, !id.isEmpty, recent?.insert(id) == false {
+            run.report.add(to: "duplicates")
+            run.report.dropped += 1
+            return
+        }
+        switch joiner?.take(fields, data, line: line) ?? .plain {
+        case .plain:
+            try order(fields, data, line, &run)
+        case .incomplete:
+            break
+        case .complete(let event):
+            run.report.add(to: "messages_joined")
+            try event.data.withUnsafeBufferPointer { data in
+                try order(event.fields, data, event.line, &run)
+            }
+        case .invalid(let reason):
+            try run.report.reject(Place(run.input.name, line: line), reason, raw: data)
+        }
+        try rejectAbandoned(atEnd: false, &run)
+    }
+
+    private mutating func order(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
+        _ run: inout Run<DecodeOptions>
+    ) throws {
+        guard let path = settings.reorder, let value = find(path, data),
+            let number = Int(String(decoding: data.slice(value), as: UTF8.self))
+        else {
+            write(fields, data, &run)
+            return
+        }
+        let now = monotonicNanoseconds()
+        let event = Event(fields: fields, data: Array(data), line: line)
+        if reorderer?.hold(event, number: number, now: now) == false {
+            run.report.add(to: "late")
+            run.report.warn("number \(number) came late", at: Place(run.input.name, line: line))
+            write(fields, data, &run)
+        }
+        release(&run, now: now)
+    }
+
+    /// Writes what need not wait.
+    private mutating func release(
+        _ run: inout Run<DecodeOptions>, now: UInt64, atEnd: Bool = false
+    ) {
+        while !isDone, let (event, gap) = reorderer?.next(now: now, atEnd: atEnd) {
+            if let gap {
+                run.report.add(to: "gaps")
+                run.report.add(gap.upperBound - gap.lowerBound + 1, to: "missing")
+                let what =
+                    gap.count == 1
+                    ? "number \(gap.lowerBound) is"
+                    : "numbers \(gap.lowerBound) to \(gap.upperBound) are"
+                run.report.warn("\(what) missing", at: Place(run.input.name, line: event.line))
+            }
+            event.data.withUnsafeBufferPointer { write(event.fields, $0, &run) }
+        }
+    }
+
+    private mutating func rejectAbandoned(
+        atEnd: Bool, _ run: inout Run<DecodeOptions>
+    ) throws {
+        for event in joiner?.takeAbandoned(atEnd: atEnd) ?? [] {
+            try event.data.withUnsafeBufferPointer { raw in
+                try run.report.reject(
+                    Place(run.input.name, line: event.line), "chunks of a message are missing",
+                    raw: raw)
+            }
+        }
+    }
+
+    /// When `expire` is due.
+    var deadline: UInt64? { reorderer?.deadline }
+
+    /// What was held long enough goes.
+    mutating func expire(_ run: inout Run<DecodeOptions>) throws {
+        release(&run, now: monotonicNanoseconds())
+    }
+
+    /// The end of an input.
+    mutating func endInput(_ run: inout Run<DecodeOptions>) throws {
+        if settings.requiresEnd && !sawEnd && !isDone && !isStopped() {
+            try flush(&run)
+            throw Failure(
+                .protocolError, "\(run.input.name): the stream was cut off: its end did not come")
+        }
+        sawEnd = false
+    }
+
+    /// Nothing more comes: nothing is waited for.
+    mutating func flush(_ run: inout Run<DecodeOptions>) throws {
+        release(&run, now: 0, atEnd: true)
+        try rejectAbandoned(atEnd: true, &run)
+    }
+
+    // MARK: Writing
+
+    @inline(__always)
+    private mutating func write(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ run: inout Run<DecodeOptions>
+    ) {
+        switch settings.form {
+        case .records:
+            append(fields, data, as: .text, to: &run.output.buffer)
+        case .json:
+            let isJSON = JSON.isValid(data, maxDepth: settings.common.maxDepth)
+            append(fields, data, as: isJSON ? .json : .text, to: &run.output.buffer)
+        case .data:
+            guard writeData(data, to: &run.output.buffer) else { return }
+        case .text:
+            guard writeText(data, to: &run.output.buffer) else { return }
+        }
+        recordsOut += 1
+        left -= 1
+        isDone = left == 0
+    }
+
+    @inline(__always)
+    private func append(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, as form: RecordData,
+        to buffer: inout ByteQueue
+    ) {
+        if settings.all || fields.retry == nil {
+            buffer.appendRecord(fields, data: data, as: form)
+        } else {
+            var plain = fields
+            plain.retry = nil
+            buffer.appendRecord(plain, data: data, as: form)
+        }
+    }
+
+    /// False when there is nothing to write.
+    @inline(__always)
+    private func writeData(
+        _ data: UnsafeBufferPointer<UInt8>, to buffer: inout ByteQueue
+    ) -> Bool {
+        if let path = settings.get {
+            guard let value = find(path, data) else { return false }
+            buffer.append(jsonOnOneLine: data.slice(value))
+        } else if JSON.isValid(data, maxDepth: settings.common.maxDepth) {
+            buffer.append(jsonOnOneLine: data)
+        } else {
+            buffer.append(quoting: data)
+        }
+        buffer.append(UInt8(ascii: "\n"))
+        return true
+    }
+
+    /// False when there is nothing to write.
+    private func writeText(
+        _ data: UnsafeBufferPointer<UInt8>, to buffer: inout ByteQueue
+    ) -> Bool {
+        guard let path = settings.get else {
+            buffer.append(data)
+            buffer.append(UInt8(ascii: "\n"))
+            return true
+        }
+        guard let value = find(path, data), !data.slice(value).isEqual(to: "null") else {
+            return false
+        }
+        let text = data.slice(value)
+        guard text.first == UInt8(ascii: "\"") else {
+            buffer.append(text)
+            return true
+        }
+        buffer.append(replacing: text.slice(1..<(text.count - 1)))
+        return true
+    }
+}

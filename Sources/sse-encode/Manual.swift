@@ -1,0 +1,3 @@
+import StreamTool
+
+let manual = Manual(description: "", examples: [], seeAlso: ["sse-decode(1)"])

@@ -1,0 +1,117 @@
+import StreamCodec
+import StreamTool
+
+enum Form { case records, data, text }
+
+enum Head { case none, http, cgi }
+
+struct EncodeOptions {
+    var common = CommonOptions()
+    var form = Form.records
+    var event: String?
+    var eventFrom: JSONPath?
+    var idFrom: JSONPath?
+    var dataFrom: JSONPath?
+    /// The first number of `--id-seq`.
+    var firstID: Int?
+    /// Milliseconds.
+    var retry: Int?
+    /// Nanoseconds.
+    var heartbeat: UInt64?
+    /// Nil: no last event. Otherwise its data, or "" for `event: done`.
+    var done: String?
+    var chunkSize: Int?
+    var head = Head.none
+}
+
+var command: Command<EncodeOptions> {
+    Command(
+        "sse-encode", "turn JSON Lines into Server-Sent Events",
+        synopsis: "[-r | -d | -t] [options] [FILE ...]",
+        options: [lineOptions, dataOptions, eventOptions, streamOptions], common: \.common,
+        manual: manual)
+}
+
+private var lineOptions: OptionGroup<EncodeOptions> {
+    OptionGroup(
+        "What a line is",
+        [
+            .set(
+                "r", "records", \.form, .records,
+                "Each line is an event record, an object with event, id, data, retry, comment and"
+                    + " channel (the default). The channel is not sent."),
+            .set(
+                "d", "data", \.form, .data,
+                "Each line is any JSON value and is sent as an event's data, as it is."),
+            .set(
+                "t", "text", \.form, .text,
+                "Each line is plain text, not JSON, and is sent as an event's data. An empty line"
+                    + " is an event with empty data."),
+        ])
+}
+
+private var dataOptions: OptionGroup<EncodeOptions> {
+    OptionGroup(
+        "With --data",
+        [
+            .path(
+                nil, "event-from", \.eventFrom,
+                "Take the event's type from the string at PATH. Where there is none, --event"
+                    + " counts."),
+            .path(
+                nil, "id-from", \.idFrom,
+                "Take the event's id from the string or number at PATH."),
+            .path(
+                nil, "data-from", \.dataFrom,
+                "Send the value at PATH instead of the whole line; of a string, its text. A line"
+                    + " without it is rejected."),
+        ])
+}
+
+private var eventOptions: OptionGroup<EncodeOptions> {
+    OptionGroup(
+        "With --data or --text",
+        [
+            .string("e", "event", "NAME", \.event, "The type of every event."),
+            .count(
+                nil, "id-seq", "START", \.firstID, in: 0...Int.max / 2, standard: 1,
+                "Number the events: ids START, START+1 and so on, from 1 unless given."),
+        ])
+}
+
+private var streamOptions: OptionGroup<EncodeOptions> {
+    OptionGroup(
+        "The stream",
+        [
+            .count(
+                nil, "retry", "MS", \.retry, in: 0...999_999_999_999,
+                "Tell the client once, at the start, to wait so many milliseconds before it"
+                    + " reconnects."),
+            .duration(
+                nil, "heartbeat", \.heartbeat,
+                "Write a comment whenever nothing was sent for so long, so that proxies keep the"
+                    + " connection and clients notice when it is dead."),
+            Option(
+                nil, "done",
+                "End with a last event once all input was sent: event: done with empty data, or"
+                    + " DATA as a plain event, such as --done='[DONE]'.",
+                argument: .optional("DATA")
+            ) { settings, value in settings.done = value ?? "" },
+            Option(
+                nil, "chunk",
+                "Split data of more than SIZE bytes into events whose data is an object with type"
+                    + " (chunk), id, seq (from 0), total and data, a string with at most SIZE"
+                    + " bytes. The id line comes with the last one.",
+                argument: .required("SIZE")
+            ) { settings, value in
+                let size = try Value.size(value ?? "")
+                guard size >= 4 else { throw UsageError("expected a size of at least 4 bytes") }
+                settings.chunkSize = size
+            },
+            .set(
+                nil, "http", \.head, .http,
+                "Write an HTTP/1.1 response head first, and at the end wait up to 2 seconds for"
+                    + " the client to close, when standard output is a socket."),
+            .set(nil, "cgi", \.head, .cgi, "Write a CGI response head first."),
+        ])
+}
