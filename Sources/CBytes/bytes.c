@@ -1,7 +1,7 @@
 #include "CBytes.h"
 
 #if defined(__x86_64__)
-#include <tmmintrin.h>
+#include <immintrin.h>
 #define SHUFFLE __attribute__((target("ssse3,popcnt")))
 
 /* For each set of bits in a byte: the shuffle that opens a gap before each marked byte
@@ -10,12 +10,23 @@ static uint8_t spread[256][16] __attribute__((aligned(16)));
 static uint8_t squeeze[256][8] __attribute__((aligned(8)));
 static int has_shuffle;
 
-__attribute__((constructor)) static void fill_tables(void) {
+/* Bytes that leave or enter a register by a mask: Ice Lake, Zen 4 and later. */
+#define COMPRESS __attribute__((target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,popcnt")))
+static int has_compress;
+
+static void fill_tables(void);
+
+__attribute__((constructor)) static void choose(void) {
     __builtin_cpu_init();
     has_shuffle = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
-    if (!has_shuffle) {
-        return;
+    has_compress = __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("bmi2");
+    if (has_shuffle && !has_compress) {
+        fill_tables();
     }
+}
+
+static void fill_tables(void) {
     for (int mask = 0; mask < 256; mask++) {
         int wide = 0, narrow = 0;
         for (int i = 0; i < 8; i++) {
@@ -27,6 +38,17 @@ __attribute__((constructor)) static void fill_tables(void) {
             spread[mask][wide++] = (uint8_t)i;
         }
     }
+}
+
+/* Of the backslashes, those that are not escaped themselves. */
+CB_INLINE uint64_t escape_starts(uint64_t backslashes) {
+    uint64_t starts = 0;
+    while (backslashes) {
+        uint64_t first = backslashes & -backslashes;
+        starts |= first;
+        backslashes &= ~(first | first << 1);
+    }
+    return starts;
 }
 
 /* Eight bytes of v to out, a backslash before each marked one. */
@@ -117,12 +139,7 @@ SHUFFLE static size_t unescape_ssse3(
             uint32_t starts = backslash;
             if (backslash & backslash << 1) {
                 /* A backslash that is itself escaped starts nothing. */
-                starts = 0;
-                for (uint32_t left = backslash; left;) {
-                    uint32_t first = left & -left;
-                    starts |= first;
-                    left &= ~(first | first << 1);
-                }
+                starts = (uint32_t)escape_starts(backslash);
             }
             uint32_t slash = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('/')));
             uint32_t escaped = starts << 1;
@@ -146,6 +163,73 @@ SHUFFLE static size_t unescape_ssse3(
         }
         i += length;
         if (stop) {
+            break;
+        }
+    }
+    *written = (size_t)(out - start);
+    return i;
+}
+
+COMPRESS static size_t escape_avx512(const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
+    uint8_t *const start = out;
+    size_t i = 0;
+    while (i < n) {
+        uint32_t size = n - i < 32 ? (uint32_t)(n - i) : 32;
+        uint32_t within = _bzhi_u32(~0u, size);
+        __m256i v = _mm512_castsi512_si256(_mm512_maskz_loadu_epi8(within, p + i));
+        uint32_t control = (uint32_t)_mm256_movemask_epi8(
+                               _mm256_cmpeq_epi8(_mm256_min_epu8(v, _mm256_set1_epi8(0x1f)), v)) &
+                           within;
+        if (control) {
+            size = _tzcnt_u32(control);
+            within = _bzhi_u32(~0u, size);
+        }
+        uint32_t special = (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(
+                               _mm256_cmpeq_epi8(v, _mm256_set1_epi8('"')),
+                               _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\\')))) &
+                           within;
+        /* Each byte behind a backslash; the backslash stays where the byte is special. */
+        __m512i pairs = _mm512_or_si512(
+            _mm512_slli_epi16(_mm512_cvtepu8_epi16(v), 8), _mm512_set1_epi16('\\'));
+        uint64_t keep = _pdep_u64(within, 0xaaaaaaaaaaaaaaaa) | _pdep_u64(special, 0x5555555555555555);
+        _mm512_storeu_si512(out, _mm512_maskz_compress_epi8(keep, pairs));
+        out += size + (uint32_t)__builtin_popcount(special);
+        i += size;
+        if (control) {
+            break;
+        }
+    }
+    *written = (size_t)(out - start);
+    return i;
+}
+
+COMPRESS static size_t unescape_avx512(
+    const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
+    uint8_t *const start = out;
+    size_t i = 0;
+    uint64_t stop = 0;
+    while (i < n && !stop) {
+        uint32_t length = n - i < 64 ? (uint32_t)(n - i) : 64;
+        uint64_t within = _bzhi_u64(~(uint64_t)0, length);
+        __m512i v = _mm512_maskz_loadu_epi8(within, p + i);
+        uint64_t backslash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
+        uint64_t quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
+        uint64_t slash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('/'));
+        uint64_t starts = backslash & backslash << 1 ? escape_starts(backslash) : backslash;
+        uint64_t escaped = starts << 1;
+        if (starts >> (length - 1) & 1) {
+            length--; /* What it escapes is in the next block, or missing. */
+        }
+        stop = _mm512_mask_cmplt_epu8_mask(within, v, _mm512_set1_epi8(0x20)) |
+               (quote & ~escaped) | (escaped & within & ~(quote | backslash | slash)) >> 1;
+        if (stop && _tzcnt_u64(stop) < length) {
+            length = (uint32_t)_tzcnt_u64(stop);
+        }
+        uint64_t keep = _bzhi_u64(~starts, length);
+        _mm512_storeu_si512(out, _mm512_maskz_compress_epi8(keep, v));
+        out += __builtin_popcountll(keep);
+        i += length;
+        if (length == 0) {
             break;
         }
     }
@@ -265,9 +349,22 @@ int cb_utf8_valid(const uint8_t *p, size_t n) {
     return utf8_valid_scalar(p + ascii, n - ascii);
 }
 
+void cb_limit_vectors(int bytes) {
+#if defined(__x86_64__)
+    has_compress = has_compress && bytes >= 64;
+    has_shuffle = has_shuffle && bytes >= 16;
+    fill_tables();
+#else
+    (void)bytes;
+#endif
+}
+
 size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
     size_t i = 0, o = 0;
 #if defined(__x86_64__)
+    if (has_compress) {
+        return escape_avx512(p, n, out, written);
+    }
     if (has_shuffle) {
         i = escape_ssse3(p, n, out, &o);
     }
@@ -285,6 +382,9 @@ size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written)
 size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
     size_t i = 0, o = 0;
 #if defined(__x86_64__)
+    if (has_compress) {
+        return unescape_avx512(p, n, out, written);
+    }
     if (has_shuffle) {
         i = unescape_ssse3(p, n, out, &o);
     }

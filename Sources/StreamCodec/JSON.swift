@@ -151,10 +151,18 @@ package struct JSONScanner {
         var open: UInt64 = 0
         var outer: [UInt64] = []
         var level = 0
+        var isKey = false
         value: while true {
             switch byte(at: p) {
             case UInt8(ascii: "\""):
                 p = try endOfString(p, &block)
+                if isKey {
+                    isKey = false
+                    p = endOfWhitespace(p)
+                    if byte(at: p) != UInt8(ascii: ":") { throw failure(.colon, at: p) }
+                    p = endOfWhitespace(p + 1)
+                    continue value
+                }
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 let isObject = byte(at: p) == UInt8(ascii: "{")
                 if level + depth >= maxDepth {
@@ -166,7 +174,8 @@ package struct JSONScanner {
                 p = endOfWhitespace(p + 1)
                 if isObject {
                     if byte(at: p) != UInt8(ascii: "}") {
-                        p = try endOfKey(p, &block)
+                        if byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
+                        isKey = true
                         continue value
                     }
                 } else if byte(at: p) != UInt8(ascii: "]") {
@@ -191,7 +200,10 @@ package struct JSONScanner {
                 let isObject = open & 1 == 1
                 if next == UInt8(ascii: ",") {
                     p = endOfWhitespace(p + 1)
-                    if isObject { p = try endOfKey(p, &block) }
+                    if isObject {
+                        if byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
+                        isKey = true
+                    }
                     continue value
                 }
                 if next != (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
@@ -221,15 +233,6 @@ package struct JSONScanner {
         return p
     }
 
-    /// A key, its colon and the whitespace around it.
-    @inline(__always)
-    private func endOfKey(_ p: Int, _ block: inout Block) throws(JSONError) -> Int {
-        if byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
-        let colon = endOfWhitespace(try endOfString(p, &block))
-        if byte(at: colon) != UInt8(ascii: ":") { throw failure(.colon, at: colon) }
-        return endOfWhitespace(colon + 1)
-    }
-
     /// A string; its opening quote stands at `p`.
     @inline(__always)
     private func endOfString(_ p: Int, _ block: inout Block) throws(JSONError) -> Int {
@@ -253,7 +256,7 @@ package struct JSONScanner {
                 if block.end >= end { return end }
                 nextBlock(&block)
             }
-            let mask = block.mask >> UInt64(truncatingIfNeeded: 64 - (block.end - p))
+            let mask = block.mask &>> UInt64(truncatingIfNeeded: 64 &- (block.end &- p))
             if mask != 0 { return p + mask.trailingZeroBitCount }
             p = block.end
         }
@@ -266,7 +269,7 @@ package struct JSONScanner {
         if left >= 64 {
             block.mask = unsafe cb_mask64_string(start + block.end)
         } else if end >= 64 {
-            block.mask = unsafe cb_mask64_string(start + end - 64) >> UInt64(64 - left)
+            block.mask = unsafe cb_mask64_string(start + end - 64) &>> UInt64(truncatingIfNeeded: 64 &- left)
         } else {
             block.mask = unsafe cb_mask_string(start + block.end, left)
         }

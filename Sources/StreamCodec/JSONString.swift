@@ -16,7 +16,7 @@ extension ByteQueue {
         while true {
             let left = text.count - offset
             var written = 0
-            let out = unsafe reserve(2 * left + 16)
+            let out = unsafe reserve(2 * left + 64)
             offset += unsafe cb_json_escape(start + offset, left, out, &written)
             commit(written)
             if offset == text.count { return }
@@ -69,7 +69,7 @@ extension ByteQueue {
         while true {
             let left = contents.count - offset
             var written = 0
-            let out = unsafe reserve(left + 16)
+            let out = unsafe reserve(left + 64)
             offset += unsafe cb_json_unescape(start + offset, left, out, &written)
             commit(written)
             if offset >= contents.count { return }

@@ -1,9 +1,9 @@
 /*
  * The vector instructions that Swift cannot say: masks of a block, and the three
- * loops that need a shuffle (JSON escaping, unescaping, UTF-8 validation).
+ * loops that need a shuffle or a compression (JSON escaping, unescaping, UTF-8 validation).
  *
  * No function reads outside [p, p + n). SSE2 is part of every x86-64 and NEON of every
- * arm64, so the inline functions are always there; the loops choose SSSE3 at run time.
+ * arm64, so the inline functions are always there; the loops choose SSSE3 or AVX-512 at run time.
  */
 #ifndef STREAMUTILS_CBYTES_H
 #define STREAMUTILS_CBYTES_H
@@ -156,15 +156,19 @@ int cb_utf8_valid(const uint8_t *p, size_t n);
 /*
  * Copies [p, p + n) to out with '"' and '\\' escaped by a backslash, until the end or the
  * first control character below 0x20. Returns the bytes read and sets *written.
- * out has room for 2 n + 16 bytes.
+ * out has room for 2 n + 64 bytes.
  */
 size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written);
 
 /*
  * Copies JSON string text to out and takes away the backslash of the escapes \" \\ \/,
  * until the end, an unescaped '"', a control character, or any other escape.
- * Returns the bytes read and sets *written. out has room for n + 16 bytes.
+ * Returns the bytes read and sets *written. out has room for n + 64 bytes.
  */
 size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *written);
+
+/* For tests, on a machine that has all of them: use no vectors longer than so many bytes
+   (64: AVX-512, 16: SSSE3, 0: none) in the three loops above, from now on. */
+void cb_limit_vectors(int bytes);
 
 #endif
