@@ -191,7 +191,8 @@ COMPRESS static size_t escape_avx512(const uint8_t *p, size_t n, uint8_t *out, s
         /* Each byte behind a backslash; the backslash stays where the byte is special. */
         __m512i pairs = _mm512_or_si512(
             _mm512_slli_epi16(_mm512_cvtepu8_epi16(v), 8), _mm512_set1_epi16('\\'));
-        uint64_t keep = _pdep_u64(within, 0xaaaaaaaaaaaaaaaa) | _pdep_u64(special, 0x5555555555555555);
+        uint64_t keep =
+            _pdep_u64(within, 0xaaaaaaaaaaaaaaaa) | _pdep_u64(special, 0x5555555555555555);
         _mm512_storeu_si512(out, _mm512_maskz_compress_epi8(keep, pairs));
         out += size + (uint32_t)__builtin_popcount(special);
         i += size;

@@ -213,7 +213,8 @@ package struct SSEDecoder {
     private static func milliseconds(_ digits: UnsafeBufferPointer<UInt8>) -> Int? {
         guard (1...18).contains(digits.count) else { return nil }
         var number = 0
-        for unsafe digit in unsafe digits {
+        for index in 0..<digits.count {
+            let digit = unsafe digits[index]
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
             number = number * 10 + Int(digit - UInt8(ascii: "0"))
         }

@@ -38,7 +38,8 @@ extension ByteQueue {
             unsafe append(text.slice(start..<end))
             append(UInt8(ascii: "\n"))
             if end == text.count { return }
-            let isPair = unsafe text[end] == UInt8(ascii: "\r") && end + 1 < text.count
+            let isPair =
+                unsafe text[end] == UInt8(ascii: "\r") && end + 1 < text.count
                 && text[end + 1] == UInt8(ascii: "\n")
             start = end + (isPair ? 2 : 1)
         }

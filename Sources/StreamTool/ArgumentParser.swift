@@ -57,7 +57,9 @@ struct ArgumentParser<Settings> {
             case .required(let argumentName):
                 value = letters.isEmpty ? rest.popFirst() : String(letters)
                 letters = ""
-                if value == nil { throw UsageError("option '-\(letter)' needs its \(argumentName)") }
+                if value == nil {
+                    throw UsageError("option '-\(letter)' needs its \(argumentName)")
+                }
             case .optional:
                 value = letters.isEmpty ? nil : String(letters)
                 letters = ""

@@ -23,14 +23,18 @@ package struct Manual: Sendable {
     package var description: String
     /// Sections behind the options.
     package var more: String
+    /// What exit status 76 means, for a tool that has it.
+    package var protocolStatus: String?
     package var examples: [Example]
     package var seeAlso: [String]
 
     package init(
-        description: String, more: String = "", examples: [Example], seeAlso: [String]
+        description: String, more: String = "", protocolStatus: String? = nil,
+        examples: [Example], seeAlso: [String]
     ) {
         self.description = description
         self.more = more
+        self.protocolStatus = protocolStatus
         self.examples = examples
         self.seeAlso = seeAlso
     }

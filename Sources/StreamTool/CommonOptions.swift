@@ -30,8 +30,9 @@ package struct CommonOptions: Sendable {
 
 extension Option {
     /// The rows that all tools share. `common` is where the tool's settings keep them.
-    static func common(_ common: WritableKeyPath<Settings, CommonOptions>) -> [OptionGroup<Settings>]
-    {
+    static func common(
+        _ common: WritableKeyPath<Settings, CommonOptions>
+    ) -> [OptionGroup<Settings>] {
         [
             OptionGroup(
                 "Input and bad input",

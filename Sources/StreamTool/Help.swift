@@ -30,11 +30,12 @@ extension Command {
     }
 }
 
-private func wrap(_ text: String, width: Int) -> [String] {
+/// The text in lines of at most `width` bytes, longer words excepted.
+func wrap(_ text: String, width: Int) -> [String] {
     var lines: [String] = []
     var line = ""
     for word in text.split(separator: " ") {
-        if !line.isEmpty && line.count + 1 + word.count > width {
+        if !line.isEmpty && line.utf8.count + 1 + word.utf8.count > width {
             lines.append(line)
             line = ""
         }

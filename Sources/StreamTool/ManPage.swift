@@ -17,17 +17,15 @@ extension Command {
             .\\" Printed by \(name) --print-man; change its Options.swift or Manual.swift.
             .Dd $Mdocdate$
             .Dt \(name.uppercased()) 1
-            .Os streamutils
+            .Os
             .Sh NAME
             .Nm \(name)
             .Nd \(summary)
             .Sh SYNOPSIS
             .Nm
-            .Op Ar option ...
-            .Op Ar operand ...
-            .Sh DESCRIPTION
 
             """
+        page += usage + ".Sh DESCRIPTION\n"
         page = page.replacing("$Mdocdate$", with: manualDate)
         page += manual.description + "\n.Sh OPTIONS\n"
         for group in shownGroups {
@@ -42,7 +40,19 @@ extension Command {
             page += literal("$ " + example.command + "\n" + example.output) + ".Ed\n.Pp\n"
         }
         page = String(page.dropLast(".Pp\n".count))
-        return page + ".Sh SEE ALSO\n" + seeAlso
+        return wrapped(page + ".Sh SEE ALSO\n" + seeAlso)
+    }
+
+    /// The synopsis, each bracket as an `.Op`: "-r | -d" are flags, other words arguments.
+    private var usage: String {
+        let groups = synopsis.dropFirst().dropLast().replacing("] [", with: "\n")
+        return groups.split(separator: "\n").map { group in
+            let words = group.split(separator: " ").map { word in
+                word.hasPrefix("-") ? "Fl \(word.dropFirst())" : String(word)
+            }
+            let text = words.joined(separator: " ")
+            return text.hasPrefix("Fl") ? ".Op \(text)\n" : ".Op Ar \(text)\n"
+        }.joined()
     }
 
     private var seeAlso: String {
@@ -54,32 +64,21 @@ extension Command {
     }
 
     private var exitStatus: String {
-        """
-        .Sh EXIT STATUS
-        .Bl -tag -width Ds -compact
-        .It 0
-        Done.
-        .It 1
-        Done, but some input was rejected.
-        .It 64
-        The command line cannot be understood.
-        .It 65
-        Bad input.
-        .It 66
-        An input cannot be opened.
-        .It 71
-        The operating system refused something.
-        .It 73
-        An output file cannot be created.
-        .It 74
-        Reading or writing failed.
-        .It 76
-        The stream did not keep to its protocol
-        .Pq see Fl Fl require-end No and Fl Fl fail-on-error of Xr sse-decode 1 .
-        .It 130 , 143
-        Ended by SIGINT or SIGTERM, after what was accepted had been written.
-        .El
-        """
+        var statuses: [(status: String, meaning: String)] = [
+            ("0", "Done."),
+            ("1", "Done, but some input was rejected."),
+            ("64", "The command line cannot be understood."),
+            ("65", "Bad input."),
+            ("66", "An input cannot be opened."),
+            ("71", "The operating system refused something."),
+            ("73", "An output file cannot be created."),
+            ("74", "Reading or writing failed."),
+        ]
+        if let meaning = manual.protocolStatus { statuses.append(("76", meaning)) }
+        statuses.append(
+            ("130 , 143", "Ended by SIGINT or SIGTERM, after what was accepted had been written."))
+        let items = statuses.map { ".It \($0.status)\n\($0.meaning)\n" }.joined()
+        return ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n\(items).El"
     }
 }
 
@@ -101,4 +100,20 @@ private func protect(_ text: String) -> String {
     text.split(separator: "\n", omittingEmptySubsequences: false)
         .map { $0.hasPrefix(".") || $0.hasPrefix("'") ? "\\&" + $0 : String($0) }
         .joined(separator: "\n")
+}
+
+/// Text lines broken at 78 columns; macros and literal text stay as they are.
+private func wrapped(_ page: String) -> String {
+    var isLiteral = false
+    var lines: [String] = []
+    for line in page.split(separator: "\n", omittingEmptySubsequences: false) {
+        if line.hasPrefix(".Bd") { isLiteral = true }
+        if line.hasPrefix(".Ed") { isLiteral = false }
+        if isLiteral || line.hasPrefix(".") || line.utf8.count <= 78 {
+            lines.append(String(line))
+        } else {
+            lines += wrap(String(line), width: 78).map { protect($0) }
+        }
+    }
+    return lines.joined(separator: "\n")
 }

@@ -65,7 +65,8 @@ extension Option {
         _ field: WritableKeyPath<Settings, String?>, completion: Completion = .nothing,
         _ text: String
     ) -> Option {
-        Option(short, long, text, argument: .required(name), completion: completion) { settings, value in
+        Option(short, long, text, argument: .required(name), completion: completion) {
+            settings, value in
             settings[keyPath: field] = value
         }
     }

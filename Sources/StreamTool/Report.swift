@@ -6,7 +6,18 @@ import StreamCodec
 ///
 /// A class, because the input, the output and the tool's loop all add to the same one.
 package final class Report {
-    package enum Level: String { case error, warning, info }
+    package enum Level: String {
+        case error, warning, info
+
+        /// A priority as sd-daemon(3) has it.
+        fileprivate var journalPrefix: String {
+            switch self {
+            case .error: "<3>"
+            case .warning: "<4>"
+            case .info: "<6>"
+            }
+        }
+    }
 
     package let tool: String
     let options: CommonOptions
@@ -98,7 +109,7 @@ package final class Report {
         case .json:
             appendJSON(level, message, place, to: &line)
         case .text:
-            if isJournal { line.append(level == .error ? "<3>" : level == .warning ? "<4>" : "<6>") }
+            if isJournal { line.append(string: level.journalPrefix) }
             let isColoured = isTerminal && getenv("NO_COLOR").map { $0.pointee == 0 } ?? true
             let name = isColoured ? "\u{1B}[1m\(tool):\u{1B}[0m " : "\(tool): "
             line.append(string: name + (place.map { "\($0): " } ?? "") + message + "\n")

@@ -2,7 +2,8 @@
 package enum Value {
     /// Nanoseconds from `250ms`, `30s`, `5m`, `2h`, `1h30m`, `1.5s`; a bare number is seconds.
     package static func duration(_ text: String) throws(UsageError) -> UInt64 {
-        let problem = UsageError("expected a duration such as 250ms, 30s, 5m or 1h30m, not '\(text)'")
+        let problem = UsageError(
+            "expected a duration such as 250ms, 30s, 5m or 1h30m, not '\(text)'")
         var rest = Substring(text)
         var total = 0.0
         if rest.isEmpty { throw problem }
@@ -45,10 +46,13 @@ package enum Value {
     }
 
     /// A whole number in `range`.
-    package static func count(_ text: String, in range: ClosedRange<Int>) throws(UsageError) -> Int {
+    package static func count(
+        _ text: String, in range: ClosedRange<Int>
+    ) throws(UsageError) -> Int {
         guard let number = Int(text), range.contains(number), text.first != "+" else {
             let upper = range.upperBound == .max ? "up" : "to \(range.upperBound)"
-            throw UsageError("expected a whole number from \(range.lowerBound) \(upper), not '\(text)'")
+            throw UsageError(
+                "expected a whole number from \(range.lowerBound) \(upper), not '\(text)'")
         }
         return number
     }

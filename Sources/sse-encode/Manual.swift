@@ -1,3 +1,114 @@
 import StreamTool
 
-let manual = Manual(description: "", examples: [], seeAlso: ["sse-decode(1)"])
+let manual = Manual(
+    description: #"""
+        .Nm
+        reads JSON Lines from the files, or from standard input, and writes them to standard output
+        as Server-Sent Events, the text/event-stream format of the WHATWG HTML standard,
+        section 9.2.
+        Several files are read one after the other;
+        .Sq -
+        is standard input.
+        Input that is gzip is inflated.
+        .Pp
+        With
+        .Fl Fl records ,
+        the default, a line is an object that names the parts of an event:
+        .Bd -literal -offset indent
+        {"event":"price","id":"42","data":{"ACME":101.45},"retry":3000,"comment":"…"}
+        .Ed
+        .Pp
+        All members may be left out.
+        .Va data
+        that is a string is the text itself, any other value is sent as its JSON text, byte for byte.
+        .Va id
+        may be a number.
+        .Va event
+        .Dq message
+        needs no line and gets none.
+        .Va channel
+        is accepted and not sent.
+        An unknown or repeated member is an error, and so is a line break in
+        .Va event
+        or
+        .Va id ,
+        which would let a value pass for fields of its own.
+        .Pp
+        With
+        .Fl Fl data
+        a line is any JSON value and is the payload itself; with
+        .Fl Fl text
+        it is plain text.
+        .Pp
+        What was read is written before
+        .Nm
+        waits for more, so a trickle goes out line by line and a burst in large pieces.
+        """#,
+    more: #"""
+        .Sh SERVING A STREAM
+        With
+        .Fl Fl http
+        .Nm
+        serves one connection behind a systemd socket with
+        .Li Accept=yes :
+        .Bd -literal -offset indent
+        # ticker.socket
+        [Socket]
+        ListenStream=8080
+        Accept=yes
+        # ticker@.service
+        [Service]
+        ExecStart=/bin/sh -c 'tail -n 0 -F /var/log/ticker.jsonl | sse-encode -d --http --heartbeat 15s'
+        StandardInput=socket
+        StandardOutput=socket
+        .Ed
+        .Pp
+        The response head forbids proxies to cache, transform or hold back the stream.
+        It does not depend on the request, which is not read until the end.
+        .Sh CHUNKS
+        With
+        .Fl Fl chunk
+        an event whose data is longer than
+        .Ar SIZE
+        becomes several, each with this data:
+        .Bd -literal -offset indent
+        {"type":"chunk","id":"7","seq":0,"total":3,"data":"…"}
+        .Ed
+        .Pp
+        .Va id
+        is the event's id or a number that is new for each message.
+        All of them carry the event's type, and only the last its id line, so that a client that
+        resumes after some of them gets the whole message again.
+        .Xr sse-decode 1
+        puts them together with
+        .Fl Fl join-chunks .
+        """#,
+    examples: [
+        Example(
+            "Records to events.",
+            #"printf '{"event":"price","id":"42","data":{"ACME":1.50}}\n' | sse-encode"#,
+            output: "event: price\nid: 42\ndata: {\"ACME\":1.50}\n\n"),
+        Example(
+            "Steps of an agent, each named by its type.",
+            #"head -n 1 agent.jsonl | sse-encode -d --event-from .type --data-from .content"#,
+            output: """
+                event: thought
+                data: The user wants tomorrow's ferry from Varn to Oster. I need the timetable and the weather.
+
+
+                """),
+        Example(
+            "Plain text, numbered, with an end marker.",
+            #"printf 'one\ntwo\n' | sse-encode -t --id-seq --done='[DONE]'"#,
+            output: "id: 1\ndata: one\n\nid: 2\ndata: two\n\ndata: [DONE]\n\n"),
+        Example(
+            "Bad lines are kept for later, the rest is sent.",
+            #"printf '{"a":1}\n{"a":\n' | sse-encode -dq --rejects /dev/stderr 2>&1"#,
+            output: """
+                {"input":"-","line":2,"error":"byte 6: expected more, the JSON text ends here","raw":"{\\"a\\":"}
+                data: {"a":1}
+
+
+                """),
+    ],
+    seeAlso: ["curl(1)", "jq(1)", "sse-decode(1)", "streamutils(7)"])
