@@ -19,7 +19,7 @@ func decode(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
                 repair.repair(&queue, from: received)
                 if start.isEmpty { start = Array(queue.bytes.prefix(64)) }
                 try decodeEvents(&decoder, &queue, &pipeline, &run)
-                try checkIsStream(decoder, begins: start, atEnd: false, run)
+                if try !isStream(decoder, begins: start, atEnd: false, run) { continue inputs }
             case .timeout:
                 try pipeline.expire(&run)
             case .end:
@@ -78,7 +78,7 @@ private func endStream(
         if isEvent && run.settings.dispatchesAtEnd {
             try pipeline.take(decoder.fields, queue.bytes(decoder.data), decoder.firstLine, &run)
         }
-        try checkIsStream(decoder, begins: start, atEnd: true, run)
+        if try !isStream(decoder, begins: start, atEnd: true, run) { return }
     }
     try pipeline.endInput(&run)
 }
@@ -86,15 +86,17 @@ private func endStream(
 /// So many bytes of lines that no event stream has are too many: 16 KiB.
 private let enoughUnknownBytes = 16 << 10
 
-/// An HTML page or a JSON error body must not pass for a stream without events.
-private func checkIsStream(
+/// False when the input was rejected: an HTML page or a JSON error body must not pass for a
+/// stream without events.
+private func isStream(
     _ decoder: SSEDecoder, begins start: [UInt8], atEnd: Bool, _ run: borrowing Run<DecodeOptions>
-) throws {
-    if decoder.sawField || decoder.unknownBytes == 0 { return }
-    guard atEnd || decoder.unknownBytes > enoughUnknownBytes else { return }
+) throws -> Bool {
+    if decoder.sawField || decoder.unknownBytes == 0 { return true }
+    guard atEnd || decoder.unknownBytes > enoughUnknownBytes else { return true }
     let head = String(decoding: start.prefix { $0 >= 0x20 }, as: UTF8.self)
     try start.withUnsafeBufferPointer { raw in
         try run.report.reject(
             Place(run.input.name, line: 1), "no event stream, it begins with '\(head)'", raw: raw)
     }
+    return false
 }
