@@ -50,7 +50,7 @@ let package = Package(
         .executableTarget(
             name: "sse-decode", dependencies: ["StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
-        .testTarget(name: "StreamCodecTests", dependencies: ["StreamCodec"]),
+        .testTarget(name: "StreamCodecTests", dependencies: ["CBytes", "StreamCodec"]),
         .testTarget(name: "ToolTests"),
         .testTarget(name: "TidyTests"),
     ] + extras,

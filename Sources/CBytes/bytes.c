@@ -1,30 +1,16 @@
 #include "CBytes.h"
+#include "vectors.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define SHUFFLE __attribute__((target("ssse3,popcnt")))
 
 /* For each set of bits in a byte: the shuffle that opens a gap before each marked byte
    (0x80 makes a zero there), and the one that closes up over the marked bytes. */
 static uint8_t spread[256][16] __attribute__((aligned(16)));
 static uint8_t squeeze[256][8] __attribute__((aligned(8)));
-static int has_shuffle;
+int cb_has_shuffle;
 
-/* Bytes that leave or enter a register by a mask: Ice Lake, Zen 4 and later. */
-#define COMPRESS __attribute__((target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,popcnt")))
 static int has_compress;
-
-static void fill_tables(void);
-
-__attribute__((constructor)) static void choose(void) {
-    __builtin_cpu_init();
-    has_shuffle = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
-    has_compress = __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
-                   __builtin_cpu_supports("bmi2");
-    if (has_shuffle && !has_compress) {
-        fill_tables();
-    }
-}
 
 static void fill_tables(void) {
     for (int mask = 0; mask < 256; mask++) {
@@ -40,6 +26,19 @@ static void fill_tables(void) {
     }
 }
 
+static void choose(int bytes) {
+    __builtin_cpu_init();
+    cb_has_shuffle =
+        bytes >= 16 && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
+    has_compress = bytes >= 64 && __builtin_cpu_supports("avx512vbmi2") &&
+                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
+    if (cb_has_shuffle && !has_compress) {
+        fill_tables();
+    }
+}
+
+__attribute__((constructor)) static void choose_longest(void) { choose(64); }
+
 /* Of the backslashes, those that are not escaped themselves. */
 CB_INLINE uint64_t escape_starts(uint64_t backslashes) {
     uint64_t starts = 0;
@@ -49,6 +48,14 @@ CB_INLINE uint64_t escape_starts(uint64_t backslashes) {
         backslashes &= ~(first | first << 1);
     }
     return starts;
+}
+
+/* Where unescaping must stop: a control character, the quote that ends the string, the
+   backslash of an escape that is not simple. */
+CB_INLINE uint64_t unescape_stop(
+    uint64_t control, uint64_t quote, uint64_t simple, uint64_t starts, uint64_t within) {
+    uint64_t escaped = starts << 1;
+    return control | (quote & ~escaped) | (escaped & within & ~simple) >> 1;
 }
 
 /* Eight bytes of v to out, a backslash before each marked one. */
@@ -76,95 +83,74 @@ SHUFFLE CB_INLINE __m128i load_rest(const uint8_t *p, size_t n, uint32_t rest) {
     return _mm_loadu_si128((const __m128i *)block);
 }
 
+/* The bits of v for control characters, and of those to escape. */
+SHUFFLE CB_INLINE uint32_t control_mask(__m128i v) {
+    return (uint32_t)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v));
+}
+
+SHUFFLE CB_INLINE uint32_t equal_mask(__m128i v, char byte) {
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(byte)));
+}
+
 SHUFFLE static size_t escape_ssse3(const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
     uint8_t *const start = out;
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(p + i));
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
-        __m128i special = _mm_or_si128(
-            _mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-        if (_mm_movemask_epi8(control)) {
+    while (i < n) {
+        uint32_t size = n - i < 16 ? (uint32_t)(n - i) : 16;
+        uint32_t within = (1u << size) - 1;
+        __m128i v = size == 16 ? _mm_loadu_si128((const __m128i *)(p + i)) : load_rest(p, n, size);
+        if (control_mask(v) & within) {
             break;
         }
-        uint32_t mask = (uint32_t)_mm_movemask_epi8(special);
+        uint32_t mask = (equal_mask(v, '"') | equal_mask(v, '\\')) & within;
         if (mask == 0) {
             _mm_storeu_si128((__m128i *)out, v);
-            out += 16;
         } else {
-            out = put_spread(v, mask & 0xff, out);
-            out = put_spread(_mm_srli_si128(v, 8), mask >> 8, out);
-        }
-    }
-    if (i < n && i + 16 > n) {
-        /* The rest, less than a block. */
-        uint32_t rest = (uint32_t)(n - i);
-        __m128i v = load_rest(p, n, rest);
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
-        __m128i special = _mm_or_si128(
-            _mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-        uint32_t within = (1u << rest) - 1;
-        if (((uint32_t)_mm_movemask_epi8(control) & within) == 0) {
-            uint32_t mask = (uint32_t)_mm_movemask_epi8(special) & within;
             put_spread(_mm_srli_si128(v, 8), mask >> 8, put_spread(v, mask & 0xff, out));
-            out += rest + (uint32_t)__builtin_popcount(mask);
-            i = n;
         }
+        out += size + (uint32_t)__builtin_popcount(mask);
+        i += size;
     }
     *written = (size_t)(out - start);
     return i;
 }
 
-SHUFFLE static size_t unescape_ssse3(
-    const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
+/* Sixteen bytes of v to out without the marked ones. */
+SHUFFLE CB_INLINE void put_squeezed(__m128i v, uint32_t mask, uint8_t *out) {
+    uint32_t low = mask & 0xff, high = mask >> 8;
+    __m128i low_text = _mm_shuffle_epi8(v, _mm_loadl_epi64((const __m128i *)squeeze[low]));
+    __m128i high_text = _mm_shuffle_epi8(
+        _mm_srli_si128(v, 8), _mm_loadl_epi64((const __m128i *)squeeze[high]));
+    _mm_storel_epi64((__m128i *)out, low_text);
+    _mm_storel_epi64((__m128i *)(out + 8 - __builtin_popcount(low)), high_text);
+}
+
+SHUFFLE static size_t unescape_ssse3(const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
     uint8_t *const start = out;
     size_t i = 0;
-    while (i + 16 <= n) {
+    uint32_t stop = 0;
+    while (i + 16 <= n && !stop) {
         __m128i v = _mm_loadu_si128((const __m128i *)(p + i));
-        __m128i backslashes = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-        __m128i quotes = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-        __m128i controls = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
-        uint32_t backslash = (uint32_t)_mm_movemask_epi8(backslashes);
-        uint32_t stop = (uint32_t)_mm_movemask_epi8(controls);
-        uint32_t quote = (uint32_t)_mm_movemask_epi8(quotes);
-        uint32_t length = 16;
-        if (backslash == 0) {
-            stop |= quote;
-            if (stop) {
-                length = (uint32_t)__builtin_ctz(stop);
-            }
-            _mm_storeu_si128((__m128i *)out, v);
-            out += length;
+        uint32_t control = control_mask(v);
+        uint32_t backslash = equal_mask(v, '\\');
+        uint32_t quote = equal_mask(v, '"');
+        uint32_t starts =
+            backslash & backslash << 1 ? (uint32_t)escape_starts(backslash) : backslash;
+        uint32_t simple = quote | backslash | equal_mask(v, '/');
+        /* What the last byte escapes is in the next block. */
+        uint32_t length = starts & 0x8000 ? 15 : 16;
+        stop = (uint32_t)unescape_stop(control, quote, simple, starts, 0xffff);
+        if (stop && (uint32_t)__builtin_ctz(stop) < length) {
+            length = (uint32_t)__builtin_ctz(stop);
+        }
+        if (starts) {
+            put_squeezed(v, starts, out);
         } else {
-            uint32_t starts = backslash;
-            if (backslash & backslash << 1) {
-                /* A backslash that is itself escaped starts nothing. */
-                starts = (uint32_t)escape_starts(backslash);
-            }
-            uint32_t slash = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('/')));
-            uint32_t escaped = starts << 1;
-            if (starts & 0x8000) {
-                length = 15; /* What it escapes is in the next block. */
-            }
-            uint32_t other = escaped & 0xffff & ~(quote | backslash | slash);
-            stop |= (quote & ~escaped) | other >> 1;
-            if (stop) {
-                uint32_t first = (uint32_t)__builtin_ctz(stop);
-                length = first < length ? first : length;
-            }
-            uint32_t low = starts & 0xff, high = starts >> 8;
-            __m128i low_text =
-                _mm_shuffle_epi8(v, _mm_loadl_epi64((const __m128i *)squeeze[low]));
-            __m128i high_text = _mm_shuffle_epi8(
-                _mm_srli_si128(v, 8), _mm_loadl_epi64((const __m128i *)squeeze[high]));
-            _mm_storel_epi64((__m128i *)out, low_text);
-            _mm_storel_epi64((__m128i *)(out + 8 - __builtin_popcount(low)), high_text);
-            out += length - (uint32_t)__builtin_popcount(starts & ((1u << length) - 1));
+            _mm_storeu_si128((__m128i *)out, v);
         }
+        out += length - (uint32_t)__builtin_popcount(starts & ((1u << length) - 1));
         i += length;
-        if (stop) {
-            break;
-        }
     }
     *written = (size_t)(out - start);
     return i;
@@ -204,8 +190,7 @@ COMPRESS static size_t escape_avx512(const uint8_t *p, size_t n, uint8_t *out, s
     return i;
 }
 
-COMPRESS static size_t unescape_avx512(
-    const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
+COMPRESS static size_t unescape_avx512(const uint8_t *p, size_t n, uint8_t *out, size_t *written) {
     uint8_t *const start = out;
     size_t i = 0;
     uint64_t stop = 0;
@@ -213,16 +198,16 @@ COMPRESS static size_t unescape_avx512(
         uint32_t length = n - i < 64 ? (uint32_t)(n - i) : 64;
         uint64_t within = _bzhi_u64(~(uint64_t)0, length);
         __m512i v = _mm512_maskz_loadu_epi8(within, p + i);
+        uint64_t control = _mm512_mask_cmplt_epu8_mask(within, v, _mm512_set1_epi8(0x20));
         uint64_t backslash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
         uint64_t quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
-        uint64_t slash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('/'));
         uint64_t starts = backslash & backslash << 1 ? escape_starts(backslash) : backslash;
-        uint64_t escaped = starts << 1;
+        uint64_t simple =
+            quote | backslash | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('/'));
         if (starts >> (length - 1) & 1) {
             length--; /* What it escapes is in the next block, or missing. */
         }
-        stop = _mm512_mask_cmplt_epu8_mask(within, v, _mm512_set1_epi8(0x20)) |
-               (quote & ~escaped) | (escaped & within & ~(quote | backslash | slash)) >> 1;
+        stop = unescape_stop(control, quote, simple, starts, within);
         if (stop && _tzcnt_u64(stop) < length) {
             length = (uint32_t)_tzcnt_u64(stop);
         }
@@ -237,124 +222,11 @@ COMPRESS static size_t unescape_avx512(
     *written = (size_t)(out - start);
     return i;
 }
-
-/*
- * Well-formedness by three table look-ups on neighbouring nibbles, after Keiser and Lemire,
- * "Validating UTF-8 In Less Than One Instruction Per Byte" (2021). Each bit of the tables
- * is one way in which two adjacent bytes can be wrong.
- */
-enum {
-    TOO_SHORT = 1 << 0,      /* a lead byte, then no continuation */
-    TOO_LONG = 1 << 1,       /* ASCII, then a continuation */
-    OVERLONG_3 = 1 << 2,     /* E0, then 80..9F */
-    TOO_LARGE = 1 << 3,      /* F4, then 90..; F5.. */
-    SURROGATE = 1 << 4,      /* ED, then A0..BF */
-    OVERLONG_2 = 1 << 5,     /* C0, C1 */
-    TOO_LARGE_1000 = 1 << 6, /* F5.., then 80..8F */
-    OVERLONG_4 = 1 << 6,     /* F0, then 80..8F */
-    TWO_CONTINUATIONS = 1 << 7,
-    ANY_LOW = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS
-};
-
-SHUFFLE CB_INLINE __m128i utf8_errors(__m128i v, __m128i previous) {
-    const __m128i first_high = _mm_setr_epi8(
-        TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-        (char)TWO_CONTINUATIONS, (char)TWO_CONTINUATIONS, (char)TWO_CONTINUATIONS,
-        (char)TWO_CONTINUATIONS, TOO_SHORT | OVERLONG_2, TOO_SHORT,
-        TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | TOO_LARGE_1000 | OVERLONG_4);
-    const char large = (char)(ANY_LOW | TOO_LARGE | TOO_LARGE_1000);
-    const __m128i first_low = _mm_setr_epi8(
-        (char)(ANY_LOW | OVERLONG_2 | OVERLONG_3 | OVERLONG_4), (char)(ANY_LOW | OVERLONG_2),
-        (char)ANY_LOW, (char)ANY_LOW, (char)(ANY_LOW | TOO_LARGE), large, large, large, large,
-        large, large, large, large, (char)(ANY_LOW | TOO_LARGE | TOO_LARGE_1000 | SURROGATE),
-        large, large);
-    const char low8 = (char)(TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | OVERLONG_3 |
-                             TOO_LARGE_1000 | OVERLONG_4);
-    const char low9 = (char)(TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | OVERLONG_3 | TOO_LARGE);
-    const char low_ab = (char)(TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | SURROGATE | TOO_LARGE);
-    const __m128i second_high = _mm_setr_epi8(
-        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
-        low8, low9, low_ab, low_ab, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT);
-    const __m128i nibble = _mm_set1_epi8(0x0f);
-    __m128i before1 = _mm_alignr_epi8(v, previous, 15);
-    __m128i before2 = _mm_alignr_epi8(v, previous, 14);
-    __m128i before3 = _mm_alignr_epi8(v, previous, 13);
-    __m128i pair = _mm_and_si128(
-        _mm_and_si128(
-            _mm_shuffle_epi8(first_high, _mm_and_si128(_mm_srli_epi16(before1, 4), nibble)),
-            _mm_shuffle_epi8(first_low, _mm_and_si128(before1, nibble))),
-        _mm_shuffle_epi8(second_high, _mm_and_si128(_mm_srli_epi16(v, 4), nibble)));
-    /* The third byte after E0.., the third and fourth after F0.., are continuations that
-       follow a continuation: there, and only there, TWO_CONTINUATIONS is right. */
-    __m128i third = _mm_subs_epu8(before2, _mm_set1_epi8((char)(0xe0 - 0x80)));
-    __m128i fourth = _mm_subs_epu8(before3, _mm_set1_epi8((char)(0xf0 - 0x80)));
-    __m128i must = _mm_and_si128(_mm_or_si128(third, fourth), _mm_set1_epi8((char)0x80));
-    return _mm_xor_si128(must, pair);
-}
-
-SHUFFLE static int utf8_valid_ssse3(const uint8_t *p, size_t n) {
-    __m128i previous = _mm_setzero_si128();
-    __m128i errors = _mm_setzero_si128();
-    size_t i = 0;
-    while (i + 16 <= n) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(p + i));
-        errors = _mm_or_si128(errors, utf8_errors(v, previous));
-        previous = v;
-        i += 16;
-        /* Behind a block of ASCII nothing is unfinished: skip to the next that is not ASCII. */
-        if (_mm_movemask_epi8(v) == 0) {
-            i += cb_ascii_prefix(p + i, n - i) & ~(size_t)15;
-            previous = _mm_setzero_si128();
-        }
-    }
-    /* Zeros after the end show a sequence that was cut short. */
-    uint8_t last[16] = {0};
-    memcpy(last, p + i, n - i);
-    __m128i v = _mm_loadu_si128((const __m128i *)last);
-    errors = _mm_or_si128(errors, utf8_errors(v, previous));
-    __m128i end = utf8_errors(_mm_setzero_si128(), v);
-    errors = _mm_or_si128(errors, end);
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(errors, _mm_setzero_si128())) == 0xffff;
-}
 #endif
-
-static int utf8_valid_scalar(const uint8_t *p, size_t n) {
-    size_t i = 0;
-    while (i < n) {
-        uint8_t lead = p[i++];
-        if (lead < 0x80) {
-            continue;
-        }
-        int more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-        uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        if (lead < 0xc2 || lead > 0xf4 || n - i < (size_t)more) {
-            return 0;
-        }
-        for (; more > 0; more--, i++, low = 0x80, high = 0xbf) {
-            if (p[i] < low || p[i] > high) {
-                return 0;
-            }
-        }
-    }
-    return 1;
-}
-
-int cb_utf8_valid(const uint8_t *p, size_t n) {
-    size_t ascii = cb_ascii_prefix(p, n);
-#if defined(__x86_64__)
-    if (has_shuffle) {
-        return ascii == n || utf8_valid_ssse3(p + ascii, n - ascii);
-    }
-#endif
-    return utf8_valid_scalar(p + ascii, n - ascii);
-}
 
 void cb_limit_vectors(int bytes) {
 #if defined(__x86_64__)
-    has_compress = has_compress && bytes >= 64;
-    has_shuffle = has_shuffle && bytes >= 16;
-    fill_tables();
+    choose(bytes);
 #else
     (void)bytes;
 #endif
@@ -366,7 +238,7 @@ size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written)
     if (has_compress) {
         return escape_avx512(p, n, out, written);
     }
-    if (has_shuffle) {
+    if (cb_has_shuffle) {
         i = escape_ssse3(p, n, out, &o);
     }
 #endif
@@ -386,7 +258,7 @@ size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *writte
     if (has_compress) {
         return unescape_avx512(p, n, out, written);
     }
-    if (has_shuffle) {
+    if (cb_has_shuffle) {
         i = unescape_ssse3(p, n, out, &o);
     }
 #endif

@@ -81,11 +81,7 @@ package struct JSONScanner {
         // Locals stay in registers; the fields are written back at the end.
         var p = position
         var block = block
-        // One bit for each open array (0) or object (1): the innermost is the lowest bit, and
-        // every sixty-fourth level moves the word to `outer`.
-        var open: UInt64 = 0
-        var outer: [UInt64] = []
-        var level = 0
+        var open = OpenBrackets()
         var isKey = false
         value: while true {
             switch byte(at: p) {
@@ -99,60 +95,58 @@ package struct JSONScanner {
                     continue value
                 }
             case UInt8(ascii: "{"), UInt8(ascii: "["):
-                let isObject = byte(at: p) == UInt8(ascii: "{")
-                if level + depth >= maxDepth {
+                if open.count + depth >= maxDepth {
                     throw JSONError(offset: p, reason: .depth(limit: maxDepth))
                 }
-                if level & 63 == 0 && level > 0 { outer.append(open) }
-                level += 1
-                open = open << 1 | (isObject ? 1 : 0)
+                open.push(isObject: byte(at: p) == UInt8(ascii: "{"))
                 p = endOfWhitespace(p + 1)
-                if isObject {
-                    if byte(at: p) != UInt8(ascii: "}") {
-                        if byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
-                        isKey = true
-                        continue value
-                    }
-                } else if byte(at: p) != UInt8(ascii: "]") {
+                if byte(at: p) != open.closing {
+                    isKey = try startsKey(p, open)
                     continue value
                 }
-            case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
-                p = try endOfNumber(p)
-            case UInt8(ascii: "t"): p = try endOfLiteral("true", p)
-            case UInt8(ascii: "f"): p = try endOfLiteral("false", p)
-            case UInt8(ascii: "n"): p = try endOfLiteral("null", p)
-            default: throw failure(.value, at: p)
+            default:
+                p = try endOfScalar(p)
             }
             // Behind a value, or before the bracket that closes an empty one.
-            while true {
-                if level == 0 {
-                    position = p
-                    self.block = block
-                    return
-                }
+            while open.count > 0 {
                 p = endOfWhitespace(p)
-                let next = byte(at: p)
-                let isObject = open & 1 == 1
-                if next == UInt8(ascii: ",") {
+                if byte(at: p) == UInt8(ascii: ",") {
                     p = endOfWhitespace(p + 1)
-                    if isObject {
-                        if byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
-                        isKey = true
-                    }
+                    isKey = try startsKey(p, open)
                     continue value
                 }
-                if next != (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
-                    throw failure(isObject ? .commaOrBrace : .commaOrBracket, at: p)
+                if byte(at: p) != open.closing {
+                    throw failure(open.isObject ? .commaOrBrace : .commaOrBracket, at: p)
                 }
                 p += 1
-                level -= 1
-                open >>= 1
-                if level & 63 == 0 && level > 0 { open = outer.removeLast() }
+                open.pop()
             }
+            position = p
+            self.block = block
+            return
         }
     }
 
+    /// True when a key must stand at `p`, which is then its quote.
+    @inline(__always)
+    private func startsKey(_ p: Int, _ open: OpenBrackets) throws(JSONError) -> Bool {
+        if open.isObject && byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
+        return open.isObject
+    }
+
     // MARK: Parts of a value: the offset behind what stands at `p`
+
+    /// A number or a literal.
+    @inline(__always)
+    private func endOfScalar(_ p: Int) throws(JSONError) -> Int {
+        switch byte(at: p) {
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try endOfNumber(p)
+        case UInt8(ascii: "t"): try endOfLiteral("true", p)
+        case UInt8(ascii: "f"): try endOfLiteral("false", p)
+        case UInt8(ascii: "n"): try endOfLiteral("null", p)
+        default: throw failure(.value, at: p)
+        }
+    }
 
     @inline(__always)
     private func endOfWhitespace(_ p: Int) -> Int {
@@ -325,5 +319,34 @@ package struct JSONScanner {
         let first = position
         try skipValue()
         return first..<position
+    }
+}
+
+/// The arrays and objects that are open: one bit for each, the innermost is the lowest.
+private struct OpenBrackets {
+    private(set) var count = 0
+    private var bits: UInt64 = 0
+    /// The word of each sixty-four levels further out.
+    private var outer: [UInt64] = []
+
+    @inline(__always)
+    var isObject: Bool { bits & 1 == 1 }
+
+    /// The bracket that closes the innermost.
+    @inline(__always)
+    var closing: UInt8 { isObject ? UInt8(ascii: "}") : UInt8(ascii: "]") }
+
+    @inline(__always)
+    mutating func push(isObject: Bool) {
+        if count & 63 == 0 && count > 0 { outer.append(bits) }
+        count += 1
+        bits = bits << 1 | (isObject ? 1 : 0)
+    }
+
+    @inline(__always)
+    mutating func pop() {
+        count -= 1
+        bits >>= 1
+        if count & 63 == 0 && count > 0 { bits = outer.removeLast() }
     }
 }

@@ -181,9 +181,10 @@ extension UnsafeBufferPointer<UInt8> {
     /// True when valid JSON string contents stand for `text`.
     @inline(__always)
     package func unescapes(to text: [UInt8]) -> Bool {
-        if unsafe isEqual(to: text) { return true }
-        // An escape makes the contents longer than the text, never equal in length.
-        guard unsafe count > text.count && contains(UInt8(ascii: "\\")) else { return false }
+        // An escape makes the contents longer than the text.
+        guard unsafe count > text.count && contains(UInt8(ascii: "\\")) else {
+            return unsafe isEqual(to: text) && !text.contains(UInt8(ascii: "\\"))
+        }
         var queue = ByteQueue(capacity: count + 16)
         do throws(LoneSurrogate) {
             try unsafe queue.append(unescaping: self)

@@ -48,7 +48,7 @@ package struct LineReader {
                     scanned = 0
                     return .more
                 }
-                if end > maxLine { return tooLong() }
+                if length(end, queue) > maxLine { return tooLong() }
                 if !atEnd || end == 0 { return .more }
                 taken = end
             } else {
@@ -59,11 +59,17 @@ package struct LineReader {
                 isDiscarding = false
                 continue
             }
+            end = length(end, queue)
             if end > maxLine { return tooLong() }
             number += 1
-            if end > 0 && queue[end - 1] == UInt8(ascii: "\r") { end -= 1 }
             return .line(0..<end)
         }
+    }
+
+    /// The line's length without a carriage return before its end.
+    @inline(__always)
+    private func length(_ end: Int, _ queue: borrowing ByteQueue) -> Int {
+        end > 0 && queue[end - 1] == UInt8(ascii: "\r") ? end - 1 : end
     }
 
     /// The beginning of the line; the rest, whether it is there yet or not, is skipped.

@@ -35,7 +35,8 @@ package struct SSEDecoder {
     package enum Result: Equatable {
         /// A block with data ended: an event to dispatch.
         case event
-        /// A block ended that dispatches nothing, but had a comment or a retry.
+        /// A block ended that dispatches nothing, but had a comment or a retry. Only when
+        /// `collectsComments` is set.
         case note
         /// A block has more than `maxEvent` bytes. The rest of it is skipped.
         case tooLong
@@ -51,6 +52,7 @@ package struct SSEDecoder {
     package private(set) var data = 0..<0
     /// The number of the block's first line, from 1.
     package private(set) var firstLine = 1
+    /// Comments are kept, and a block with a comment or a retry is a note where it is no event.
     package var collectsComments = false
 
     /// True once a line was a comment or had a field name of the specification.
@@ -96,7 +98,7 @@ package struct SSEDecoder {
             if end >= queue.count {
                 scanned = end
                 if isDiscarding { return discard(&queue) }
-                return end > maxEvent ? tooLong() : .more
+                return end > maxEvent && end > lineStart ? tooLong() : .more
             }
             let line = lineStart..<end
             skipsLineFeed = queue[end] == UInt8(ascii: "\r")
@@ -142,8 +144,8 @@ package struct SSEDecoder {
             isMidLine = false
             return nil
         }
-        if line.upperBound > maxEvent { return tooLong() }
         if line.isEmpty { return endBlock(&queue) }
+        if line.upperBound > maxEvent { return tooLong() }
         let bytes = unsafe queue.bytes(line)
         if unsafe line.count >= 5 && bytes[0] == UInt8(ascii: "d") && bytes[1] == UInt8(ascii: "a")
             && bytes[2] == UInt8(ascii: "t") && bytes[3] == UInt8(ascii: "a")
@@ -155,6 +157,14 @@ package struct SSEDecoder {
             addData((line.lowerBound + 5 + space)..<line.upperBound, in: &queue)
         } else {
             takeOther(line, in: &queue)
+            // Only data stays where it was received. A server may send comments for days and no
+            // blank line between them.
+            if !sawData {
+                queue.consume(lineStart)
+                scanned -= lineStart
+                lineStart = 0
+                if fields.comment?.count ?? 0 > maxEvent { return tooLong() }
+            }
         }
         return nil
     }
@@ -229,7 +239,7 @@ package struct SSEDecoder {
             isDispatched = true
             return .event
         }
-        if fields.retry != nil || fields.comment != nil {
+        if collectsComments && (fields.retry != nil || fields.comment != nil) {
             isDispatched = true
             return .note
         }

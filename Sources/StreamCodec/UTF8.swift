@@ -83,7 +83,8 @@ package struct UTF8Repair {
     /// Repairs what was appended to `queue` since it was `oldCount` bytes long.
     @inline(__always)
     package mutating func repair(_ queue: inout ByteQueue, from oldCount: Int) {
-        let start = oldCount - unfinished
+        // A reader that skips a long line takes the whole queue, unfinished bytes and all.
+        let start = oldCount - min(unfinished, oldCount)
         let new = unsafe queue.bytes(start..<queue.count)
         unfinished = unsafe UTF8Text.unfinishedSuffix(of: new)
         if unsafe !UTF8Text.isValid(new.slice(0..<(new.count - unfinished))) {
@@ -93,10 +94,10 @@ package struct UTF8Repair {
 
     /// Repairs a sequence that the end of the input cut short.
     package mutating func finish(_ queue: inout ByteQueue) {
-        guard unfinished > 0 else { return }
+        defer { unfinished = 0 }
+        guard unfinished > 0 && unfinished <= queue.count else { return }
         queue.truncate(queue.count - unfinished)
         queue.append(UTF8Text.replacement)
-        unfinished = 0
     }
 
     private func rewrite(_ queue: inout ByteQueue, from start: Int, to end: Int) {

@@ -2,7 +2,8 @@
 /// options after operands.
 struct ArgumentParser<Settings> {
     let options: [Option<Settings>]
-    private(set) var operands: [String] = []
+    /// Where the operands stand among the arguments.
+    private(set) var operands: [Int] = []
 
     init(_ options: [Option<Settings>]) {
         self.options = options
@@ -12,7 +13,7 @@ struct ArgumentParser<Settings> {
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             if argument == "--" {
-                operands += rest
+                operands += rest.indices
                 return
             }
             if argument.hasPrefix("--") {
@@ -20,7 +21,7 @@ struct ArgumentParser<Settings> {
             } else if argument.hasPrefix("-") && argument != "-" {
                 try parseShort(argument.dropFirst(), &rest, into: &settings)
             } else {
-                operands.append(argument)
+                operands.append(rest.startIndex - 1)
             }
         }
     }

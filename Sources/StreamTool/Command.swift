@@ -74,7 +74,7 @@ package struct Command<Settings> {
         var settings = settings
         var report = Report(tool: name, options: settings[keyPath: common])
         do {
-            let operands = try parse(Array(CommandLine.arguments.dropFirst()), into: &settings)
+            let operands = try parse(into: &settings)
             report = Report(tool: name, options: settings[keyPath: common])
             clinux_watch_signals(Self.graceSeconds)
             exit(try finish(try perform(settings, operands, report, body), report).rawValue)
@@ -85,9 +85,10 @@ package struct Command<Settings> {
 
     /// Runs the body and writes what it left in the buffer, also when it failed.
     private func perform(
-        _ settings: Settings, _ operands: [String], _ report: Report,
+        _ settings: Settings, _ operands: [Operand], _ report: Report,
         _ body: (inout Run<Settings>) throws -> ExitStatus
     ) throws -> Result<ExitStatus, any Error> {
+        try report.open()
         var run = try Run(settings, operands, settings[keyPath: common], report)
         let result: Result<ExitStatus, any Error>
         do {
@@ -114,10 +115,18 @@ package struct Command<Settings> {
         return status == .success && report.isPartial ? .partial : status
     }
 
-    private func parse(_ arguments: [String], into settings: inout Settings) throws -> [String] {
+    private func parse(into settings: inout Settings) throws -> [Operand] {
+        let arguments = Array(CommandLine.arguments.dropFirst())
         var parser = ArgumentParser(groups.flatMap(\.rows) + about)
         try parser.parse(arguments, into: &settings)
-        return parser.operands
+        return parser.operands.map { index in
+            // A String would repair a file name that is no UTF-8.
+            let path = CommandLine.unsafeArgv[index + 1]
+            return Operand(
+                name: arguments[index],
+                path: path.map { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
+                    ?? [])
+        }
     }
 
     /// --help, --version and what prints the committed pages: they print and end.
@@ -173,13 +182,13 @@ package struct Command<Settings> {
 /// One run of a tool: what it was told, and what it reads, writes and reports with.
 package struct Run<Settings>: ~Copyable {
     package let settings: Settings
-    package let operands: [String]
+    package let operands: [Operand]
     package let report: Report
     package var input: Input
     package var output: Output
 
     init(
-        _ settings: Settings, _ operands: [String], _ common: CommonOptions, _ report: Report
+        _ settings: Settings, _ operands: [Operand], _ common: CommonOptions, _ report: Report
     ) throws {
         self.settings = settings
         self.operands = operands
@@ -192,7 +201,7 @@ package struct Run<Settings>: ~Copyable {
 private func end(_ error: any Error, _ report: Report) -> Never {
     switch error {
     case let failure as Failure:
-        report.error(failure.message)
+        report.error(failure.message, at: failure.place)
         exit(failure.status.rawValue)
     case let usage as UsageError:
         report.error(usage.message)

@@ -23,10 +23,13 @@ package enum ExitStatus: Int32, Sendable {
 package struct Failure: Error {
     package var status: ExitStatus
     package var message: String
+    /// Where in the input, when it is bad input.
+    package var place: Place?
 
-    package init(_ status: ExitStatus, _ message: String) {
+    package init(_ status: ExitStatus, _ message: String, at place: Place? = nil) {
         self.status = status
         self.message = message
+        self.place = place
     }
 
     /// A system call failed: "subject: reason". Reads `errno`.

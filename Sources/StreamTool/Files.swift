@@ -40,25 +40,41 @@ func endBySignal(_ number: Int32) -> Never {
     _exit(128 + number)
 }
 
-/// Replaces a file so that a reader sees the old contents or the new, never half.
+/// Replaces a file so that a reader sees the old contents or the new, never half. A symbolic
+/// link stays, and what is no regular file (a FIFO, a terminal) is written to.
 func replaceFile(_ path: String, with text: String) throws {
-    let temporary = "\(path).\(getpid()).tmp"
-    let descriptor = clinux_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-    guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, temporary) }
     var queue = ByteQueue()
     queue.append(string: text)
+    var status = stat()
+    if stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
+        try write(&queue, to: path, flags: O_WRONLY)
+        return
+    }
+    let target = realPath(path) ?? path
+    let temporary = "\(target).\(getpid()).tmp"
     do {
-        defer { close(descriptor) }
-        try writeAll(&queue, to: descriptor, name: path)
+        try write(&queue, to: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
+        guard rename(temporary, target) == 0 else {
+            throw Failure(.cannotCreate, errno: errno, path)
+        }
     } catch {
         unlink(temporary)
         throw error
     }
-    guard rename(temporary, path) == 0 else {
-        let code = errno
-        unlink(temporary)
-        throw Failure(.cannotCreate, errno: code, path)
-    }
+}
+
+/// Where the path leads behind all links, or nil when there is nothing.
+private func realPath(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+}
+
+private func write(_ queue: inout ByteQueue, to path: String, flags: Int32) throws {
+    let descriptor = clinux_open(path, flags, 0o644)
+    guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, path) }
+    defer { close(descriptor) }
+    try writeAll(&queue, to: descriptor, name: path)
 }
 
 /// Rejected lines, each as a JSON object, appended to a file.

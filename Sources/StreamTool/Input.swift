@@ -2,6 +2,16 @@ import CLinux
 import Glibc
 import StreamCodec
 
+/// A file on the command line.
+package struct Operand {
+    /// What diagnostics call it.
+    package var name: String
+    /// Its name as the system has it, with a NUL at the end.
+    package var path: [CChar]
+
+    package static let standardInput = Operand(name: "-", path: [])
+}
+
 /// The operands, one after the other: files, or standard input for `-` and for none. gzip is
 /// inflated.
 package struct Input: ~Copyable {
@@ -18,7 +28,7 @@ package struct Input: ~Copyable {
 
     private static let step = 256 << 10
 
-    private var operands: [String]
+    private var operands: [Operand]
     private let report: Report
     private let maxRatio: Int
     /// What diagnostics call the current operand.
@@ -33,8 +43,8 @@ package struct Input: ~Copyable {
     /// What broke, told once everything before it was handed out.
     private var problem: Failure?
 
-    init(operands: [String], options: CommonOptions, report: Report) {
-        self.operands = operands.isEmpty ? ["-"] : operands
+    init(operands: [Operand], options: CommonOptions, report: Report) {
+        self.operands = operands.isEmpty ? [.standardInput] : operands
         self.report = report
         maxRatio = options.maxRatio
     }
@@ -42,31 +52,33 @@ package struct Input: ~Copyable {
     /// Opens the next operand. False when there is none, or when a signal asked to stop.
     package mutating func open() throws -> Bool {
         closeCurrent()
-        while clinux_stop_signal() == 0, !operands.isEmpty {
-            name = operands.removeFirst()
-            if name == "-" {
-                descriptor = 0
-            } else {
-                descriptor = clinux_open(name, O_RDONLY, 0)
-            }
-            if descriptor < 0 {
-                let failure = Failure(.noInput, errno: errno, name)
-                if report.stopsAtBadInput { throw failure }
+        while !isStopped(), !operands.isEmpty {
+            let operand = operands.removeFirst()
+            name = operand.name
+            do {
+                try open(operand)
+                return true
+            } catch let failure as Failure where !report.stopsAtBadInput {
                 report.passOver(failure)
-                continue
             }
-            begin()
-            return true
         }
         return false
     }
 
-    private mutating func begin() {
+    private mutating func open(_ operand: Operand) throws {
+        descriptor = name == "-" ? 0 : clinux_open(operand.path, O_RDONLY, 0)
+        if descriptor < 0 { throw Failure(.noInput, errno: errno, name) }
         var status = stat()
         fileSize = nil
-        if fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG {
-            fileSize = Int(status.st_size)
-            posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        if fstat(descriptor, &status) == 0 {
+            if status.st_mode & S_IFMT == S_IFDIR {
+                closeCurrent()
+                throw Failure(.inputOutput, errno: EISDIR, name)
+            }
+            if status.st_mode & S_IFMT == S_IFREG {
+                fileSize = Int(status.st_size)
+                posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+            }
         }
         isProbing = true
         isAtEnd = false

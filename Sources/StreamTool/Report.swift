@@ -49,9 +49,15 @@ package final class Report {
         showsProgress = options.progress ?? (isTerminal && isatty(1) == 0 && !options.isQuiet)
     }
 
+    /// Opens what options name, before anything is read.
+    func open() throws {
+        rejects = try options.rejectsFile.map { try RejectsFile(path: $0) }
+    }
+
     package func add(_ count: Int = 1, to name: String) {
         if let index = others.firstIndex(where: { $0.name == name }) {
-            others[index].count += count
+            let (sum, isOverflow) = others[index].count.addingReportingOverflow(count)
+            others[index].count = isOverflow ? .max : sum
         } else {
             others.append((name, count))
         }
@@ -67,11 +73,10 @@ package final class Report {
         _ place: Place, _ reason: String, raw: UnsafeBufferPointer<UInt8>
     ) throws {
         rejected += 1
-        if let file = options.rejectsFile {
-            if rejects == nil { rejects = try RejectsFile(path: file) }
+        if rejects != nil {
             try rejects?.append(place, reason, raw: raw)
         } else if options.onError == .stop {
-            throw Failure(.badData, "\(place): \(reason)")
+            throw Failure(.badData, reason, at: place)
         }
         say(.warning, reason, at: place)
     }
@@ -81,7 +86,7 @@ package final class Report {
     /// An input that is left out as a whole.
     package func passOver(_ failure: Failure) {
         rejected += 1
-        error(failure.message)
+        error(failure.message, at: failure.place)
     }
 
     // MARK: Diagnostics
@@ -94,8 +99,8 @@ package final class Report {
         say(.warning, message, at: place)
     }
 
-    package func error(_ message: String) {
-        say(.error, message)
+    package func error(_ message: String, at place: Place? = nil) {
+        say(.error, message, at: place)
     }
 
     private func say(_ level: Level, _ message: String, at place: Place? = nil) {
@@ -147,12 +152,20 @@ package final class Report {
 
     /// Diagnostics go out as well as they can: there is nobody to tell when they cannot.
     private func write(_ line: inout ByteQueue, to descriptor: Int32) {
+        var tries = 0
         while !line.isEmpty {
             let written = Glibc.write(descriptor, line.bytes.baseAddress, line.count)
             if written > 0 {
                 line.consume(written)
-            } else if errno != EINTR {
-                return
+                continue
+            }
+            switch errno {
+            case EINTR: break
+            case EAGAIN where tries < 5:
+                tries += 1
+                var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&ready, 1, 1000)
+            default: return
             }
         }
     }
@@ -209,7 +222,9 @@ package final class Report {
     package func writeMetrics() throws {
         guard let file = options.metricsFile else { return }
         let name = file.split(separator: "/").last.map(String.init) ?? file
-        let job = name.split(separator: ".").first.map(String.init) ?? name
+        let job = (name.split(separator: ".").first.map(String.init) ?? name)
+            .replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+            .replacing("\n", with: "\\n")
         var text = ""
         for (name, count) in counters {
             let metric = "streamutils_\(name)_total"

@@ -53,9 +53,7 @@ private func decodeEvents(
             try pipeline.take(decoder.fields, queue.bytes(decoder.data), decoder.firstLine, &run)
             try run.output.drain()
         case .note:
-            if run.settings.all {
-                run.output.buffer.appendRecord(decoder.fields, data: queue.bytes(0..<0), as: .none)
-            }
+            run.output.buffer.appendRecord(decoder.fields, data: queue.bytes(0..<0), as: .none)
         case .tooLong:
             let limit = run.settings.common.maxLine
             try run.report.reject(

@@ -37,7 +37,8 @@ let manual = Manual(
         .Nm
         waits for more, so that each event goes out as soon as its blank line came in.
         Invalid UTF-8 becomes U+FFFD, as the standard says.
-        Input that is no event stream at all, such as an HTML page or a JSON error body, is an error.
+        Input that is no event stream at all, such as an HTML page or a JSON error body, is an
+        error.
         """#,
     more: #"""
         .Sh THE END OF A STREAM

@@ -177,10 +177,12 @@ struct Pipeline {
     ) {
         while !isDone, let (event, gap) = reorderer?.next(now: now, atEnd: atEnd) {
             if let gap {
+                let (size, isHuge) = gap.upperBound.subtractingReportingOverflow(gap.lowerBound)
                 run.report.add(to: "gaps")
-                run.report.add(gap.upperBound - gap.lowerBound + 1, to: "missing")
+                run.report.add(isHuge ? .max : size, to: "missing")
+                run.report.add(to: "missing")
                 let what =
-                    gap.count == 1
+                    size == 0
                     ? "number \(gap.lowerBound) is"
                     : "numbers \(gap.lowerBound) to \(gap.upperBound) are"
                 run.report.warn("\(what) missing", at: Place(run.input.name, line: event.line))

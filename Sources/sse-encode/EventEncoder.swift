@@ -16,7 +16,8 @@ struct EventEncoder: ~Copyable {
 
     init(_ settings: EncodeOptions) throws {
         self.settings = settings
-        event = [UInt8]((settings.event ?? "message").utf8)
+        // "message" is what an event is without the line.
+        event = settings.event == "message" ? [] : [UInt8]((settings.event ?? "").utf8)
         maxDepth = settings.common.maxDepth
         usesPaths =
             settings.eventFrom != nil || settings.idFrom != nil || settings.dataFrom != nil
@@ -80,7 +81,7 @@ struct EventEncoder: ~Copyable {
     /// The type and the number that options give every event.
     @inline(__always)
     private func appendOptions(event needsEvent: Bool, id: Bool, to output: inout ByteQueue) {
-        if needsEvent && settings.event != nil {
+        if needsEvent && !event.isEmpty {
             event.withUnsafeBufferPointer { output.appendField("event", $0) }
         }
         if id, let number = nextID {

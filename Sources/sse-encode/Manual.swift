@@ -20,7 +20,8 @@ let manual = Manual(
         .Pp
         All members may be left out.
         .Va data
-        that is a string is the text itself, any other value is sent as its JSON text, byte for byte.
+        that is a string is the text itself, any other value is sent as its JSON text, byte for
+        byte.
         .Va id
         may be a number.
         .Va event
@@ -58,7 +59,8 @@ let manual = Manual(
         Accept=yes
         # ticker@.service
         [Service]
-        ExecStart=/bin/sh -c 'tail -n 0 -F /var/log/ticker.jsonl | sse-encode -d --http --heartbeat 15s'
+        ExecStart=/bin/sh -c 'tail -n 0 -F /var/log/ticker.jsonl | \e
+            sse-encode -d --http --heartbeat 15s'
         StandardInput=socket
         StandardOutput=socket
         .Ed
@@ -90,25 +92,17 @@ let manual = Manual(
             output: "event: price\nid: 42\ndata: {\"ACME\":1.50}\n\n"),
         Example(
             "Steps of an agent, each named by its type.",
-            #"head -n 1 agent.jsonl | sse-encode -d --event-from .type --data-from .content"#,
-            output: """
-                event: thought
-                data: The user wants tomorrow's ferry from Varn to Oster. I need the timetable and the weather.
-
-
-                """),
+            "sed -n 6p agent.jsonl | sse-encode -d --event-from .type --id-from .step"
+                + " --data-from .content",
+            output: "event: tool_result\nid: 6\ndata: upstream timed out after 5 s\n\n"),
         Example(
             "Plain text, numbered, with an end marker.",
             #"printf 'one\ntwo\n' | sse-encode -t --id-seq --done='[DONE]'"#,
             output: "id: 1\ndata: one\n\nid: 2\ndata: two\n\ndata: [DONE]\n\n"),
         Example(
             "Bad lines are kept for later, the rest is sent.",
-            #"printf '{"a":1}\n{"a":\n' | sse-encode -dq --rejects /dev/stderr 2>&1"#,
-            output: """
-                {"input":"-","line":2,"error":"byte 6: expected more, the JSON text ends here","raw":"{\\"a\\":"}
-                data: {"a":1}
-
-
-                """),
+            #"printf '1\n[\n' | sse-encode -dq --rejects /dev/stderr 2>&1 >/dev/null"#,
+            output: #"{"input":"-","line":2,"#
+                + #""error":"byte 2: expected more, the JSON text ends here","raw":"["}"# + "\n"),
     ],
     seeAlso: ["curl(1)", "jq(1)", "sse-decode(1)", "streamutils(7)"])

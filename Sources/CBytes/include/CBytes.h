@@ -167,8 +167,8 @@ size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written)
  */
 size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *written);
 
-/* For tests, on a machine that has all of them: use no vectors longer than so many bytes
-   (64: AVX-512, 16: SSSE3, 0: none) in the three loops above, from now on. */
+/* For tests, on a machine that has all of them: from now on, no vectors longer than so many
+   bytes in the three loops above (64: AVX-512, 16: SSSE3, 0: none). */
 void cb_limit_vectors(int bytes);
 
 #endif

@@ -1,0 +1,85 @@
+# make, make demo and make check set up what they need; see .ci/need.
+
+SWIFT ?= swift
+BUILD ?= .build
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+export SWIFT
+
+TOOLS := sse-encode sse-decode
+FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip
+RELEASE := $(abspath $(BUILD))/release
+PYTHON := $(BUILD)/venv/bin/python
+PAGES := $(wildcard man/*.1 man/*.7)
+
+root := $(DESTDIR)$(PREFIX)
+installed := $(addprefix $(root)/bin/,$(TOOLS)) \
+	$(foreach page,$(PAGES),$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(addprefix $(root)/share/bash-completion/completions/,$(TOOLS)) \
+	$(addprefix $(root)/share/zsh/site-functions/_,$(TOOLS)) \
+	$(addsuffix .fish,$(addprefix $(root)/share/fish/vendor_completions.d/,$(TOOLS)))
+
+.PHONY: all demo check install uninstall bench fuzz format clean
+.DELETE_ON_ERROR:
+
+all:
+	@.ci/need build
+	$(SWIFT) build -c release --scratch-path $(BUILD)
+
+demo: all
+	@Tests/demo.sh $(RELEASE)
+
+# The tool tests run the binaries that users get, static and optimised.
+check: all
+	@.ci/need check
+	@$(MAKE) --no-print-directory $(PYTHON)
+	STREAMUTILS_TOOLS=$(RELEASE) $(SWIFT) test --disable-xctest --scratch-path $(BUILD)
+	python3 Tests/Corpus/check.py
+	Tests/demo.sh $(RELEASE) >/dev/null
+	$(PYTHON) Tests/Interop/interop.py $(RELEASE)
+
+$(PYTHON): Tests/Interop/requirements.txt
+	python3 -m venv $(BUILD)/venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Not `all`: `sudo make install` behind `make` must not build as root.
+$(addprefix $(RELEASE)/,$(TOOLS)):
+	@$(MAKE) --no-print-directory all
+
+install: $(addprefix $(RELEASE)/,$(TOOLS))
+	@.ci/need install
+	install -d $(sort $(dir $(installed)))
+	install -s -m 755 $(addprefix $(RELEASE)/,$(TOOLS)) $(root)/bin
+	for page in $(PAGES); do \
+		install -m 644 $$page $(root)/share/man/man$${page##*.} || exit; \
+	done
+	for tool in $(TOOLS); do \
+		install -m 644 completions/bash/$$tool $(root)/share/bash-completion/completions && \
+		install -m 644 completions/zsh/_$$tool $(root)/share/zsh/site-functions && \
+		install -m 644 completions/fish/$$tool.fish $(root)/share/fish/vendor_completions.d \
+		|| exit; \
+	done
+
+uninstall:
+	rm -f $(installed)
+
+bench:
+	@.ci/need bench
+	STREAMUTILS_BENCH=1 $(SWIFT) build -c release --scratch-path $(BUILD)
+	python3 Tests/Benchmarks/bench.py --tools $(RELEASE) $(BENCH)
+
+fuzz:
+	@.ci/need fuzz
+	for target in $(FUZZERS); do \
+		STREAMUTILS_FUZZ=1 $(SWIFT) build -c release --scratch-path $(BUILD)/fuzz \
+			--product $$target && \
+		Tests/Fuzz/fuzz.sh $$target $(BUILD)/fuzz $(FUZZ_SECONDS) || exit; \
+	done
+
+format:
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,161 @@
+import Glibc
+import Testing
+
+/// Signals, and what is out when.
+@Suite(.serialized) struct SignalTests {
+    @Test(arguments: [SIGTERM, SIGINT]) func cutShort(_ number: Int32) throws {
+        for (tool, input, output) in [
+            ("sse-decode", "data: 1\n\ndata: 2", "1\n"), ("sse-encode", "1\n2", "data: 1\n\n"),
+        ] {
+            let session = try start(tool, "-d")
+            session.write(input)
+            #expect(session.prints(output))
+            session.send(number)
+            let result = session.finish()
+            #expect(result.text == output)
+            #expect(result.ending == .signal(number))
+            #expect(result.errors.isEmpty)
+        }
+    }
+
+    @Test func compressedOutputIsWholeAfterASignal() throws {
+        let session = try start("sse-decode", "-d -z")
+        session.write("data: 1\n\n")
+        #expect(session.wait(seconds: 5) { $0.output.count > 12 })
+        session.send(SIGTERM)
+        let result = session.finish()
+        #expect(result.ending == .signal(SIGTERM))
+        let inflated = try run("sse-encode", ["-d"], result.output)
+        #expect(inflated.text == "data: 1\n\n")
+        #expect(inflated.ending == .exit(0))
+    }
+
+    @Test func whatIsHeldBackIsWrittenAfterASignal() throws {
+        let session = try start("sse-decode", "-d --reorder .n --max-wait 60s")
+        session.write("data: {\"n\":1}\n\ndata: {\"n\":3}\n\n")
+        #expect(session.prints("{\"n\":1}\n"))
+        session.send(SIGTERM)
+        #expect(session.finish().text == "{\"n\":1}\n{\"n\":3}\n")
+    }
+
+    @Test func aSignalIsNoCutOffStream() throws {
+        let session = try start("sse-decode", "-d --until x --require-end")
+        session.write("data: 1\n\n")
+        #expect(session.prints("1\n"))
+        session.send(SIGTERM)
+        let result = session.finish()
+        #expect(result.ending == .signal(SIGTERM))
+        #expect(result.errors.isEmpty)
+    }
+
+    @Test func aBackgroundJobKeepsIgnoringSIGINT() throws {
+        let session = try Session("/bin/sh", ["-c", "trap '' INT; exec sse-decode -d"])
+        session.write("data: 1\n\n")
+        #expect(session.prints("1\n"))
+        session.send(SIGINT)
+        session.write("data: 2\n\n")
+        #expect(session.prints("1\n2\n"))
+        session.closeInput()
+        #expect(session.finish().ending == .exit(0))
+    }
+
+    @Test func aReaderThatNeverReadsDoesNotKeepTheTool() throws {
+        let pipe = try makePipe()
+        let operands = String(repeating: "metrics.jsonl ", count: 30)
+        let session = try start("sse-encode", "-d \(operands)", stdout: .descriptor(pipe.writing))
+        usleep(200_000)
+        session.send(SIGTERM)
+        let began = now()
+        #expect(session.waitForEnd(seconds: 10) == .exit(143))
+        #expect((3...8).contains(now() - began))
+        #expect(session.finish().errors.contains("output unwritten"))
+        close(pipe.writing)
+        close(pipe.reading)
+    }
+
+    @Test func aSecondSignalEndsItAtOnce() throws {
+        let pipe = try makePipe()
+        let operands = String(repeating: "metrics.jsonl ", count: 30)
+        let session = try start("sse-encode", "-d \(operands)", stdout: .descriptor(pipe.writing))
+        usleep(200_000)
+        session.send(SIGTERM)
+        usleep(100_000)
+        session.send(SIGINT)
+        #expect(session.waitForEnd(seconds: 2) == .exit(130))
+        close(pipe.writing)
+        close(pipe.reading)
+    }
+
+    @Test func aReaderThatComesBackGetsWhatWasAccepted() throws {
+        let operands = String(repeating: "metrics.jsonl ", count: 30)
+        let session = try start("sse-encode", "-d \(operands)")
+        usleep(200_000)
+        session.send(SIGTERM)
+        usleep(500_000)
+        let result = session.finish()
+        #expect(result.ending == .signal(SIGTERM))
+        #expect(result.text.hasSuffix("}\n\n"))
+        #expect(result.output.count > 65536)
+    }
+
+    @Test func statsOnSIGUSR1() throws {
+        for (tool, line, output) in [
+            ("sse-decode", "data: 1\n\n", "1\n"), ("sse-encode", "1\n", "data: 1\n\n"),
+        ] {
+            let session = try start(tool, "-d")
+            session.write(line)
+            #expect(session.prints(output))
+            session.send(SIGUSR1)
+            #expect(session.wait(seconds: 5) { $0.errors.hasSuffix("}\n") })
+            let stats = object(session.errors)
+            #expect(stats["tool"] as? String == tool)
+            #expect(stats["records_in"] as? Int == 1)
+            #expect(stats["output_bytes"] as? Int == output.utf8.count)
+            session.write(line)
+            #expect(session.prints(output + output))
+            session.closeInput()
+            #expect(session.finish().ending == .exit(0))
+        }
+    }
+
+    // MARK: Flushing
+
+    @Test func aTrickleArrivesLineByLine() throws {
+        for (tool, line, output) in [
+            ("sse-decode", "data: 1\n\n", "1\n"), ("sse-encode", "1\n", "data: 1\n\n"),
+            ("sse-decode", "data: 1\r\r", "1\n"),
+        ] {
+            let session = try start(tool, "-d")
+            for count in 1...3 {
+                session.write(line)
+                #expect(session.prints(String(repeating: output, count: count)))
+            }
+            session.closeInput()
+            #expect(session.finish().ending == .exit(0))
+        }
+    }
+
+    @Test func aTrickleArrivesThroughGzip() throws {
+        let session = try Session("/bin/sh", ["-c", "sse-encode -d -z | sse-decode -d -z | zcat"])
+        let relay = try Session("/bin/sh", ["-c", "sse-encode -d -z | sse-decode -d"])
+        for count in 1...3 {
+            relay.write("[\(count)]\n")
+            #expect(relay.prints((1...count).map { "[\($0)]\n" }.joined()))
+            session.write("[\(count)]\n")
+        }
+        session.closeInput()
+        relay.closeInput()
+        #expect(session.finish().text == "[1]\n[2]\n[3]\n")
+        #expect(relay.finish().ending == .exit(0))
+    }
+
+    @Test func tokensFlow() throws {
+        let session = try start("sse-decode", "-t --get .c")
+        session.write("data: {\"c\":\"Hel\"}\n\n")
+        #expect(session.prints("Hel"))
+        session.write("data: {\"c\":\"lo\"}\n\n")
+        #expect(session.prints("Hello"))
+        session.closeInput()
+        #expect(session.finish().text == "Hello")
+    }
+}
