@@ -17,6 +17,8 @@ package struct ChunkJoiner {
         /// By seq: a total alone must not cost memory.
         var pieces: [Int: [UInt8]] = [:]
         var size = 0
+        /// It was too large: the rest of its chunks is left out with it.
+        var isRefused = false
     }
 
     /// Incomplete messages, the oldest first, by the id that their chunks name.
@@ -94,16 +96,22 @@ package struct ChunkJoiner {
         var index = open.firstIndex { $0.id == id }
         if let known = index {
             let message = open[known].message
+            if message.isRefused && seq != 0 {
+                if seq == total - 1 { open.remove(at: known) }
+                return .incomplete
+            }
             // Its first chunk again: the sender began this message anew.
-            if message.total != total || (seq == 0 && message.pieces[0] != nil) {
-                abandoned.append(open.remove(at: known).message.event)
+            if message.total != total || message.isRefused
+                || (seq == 0 && message.pieces[0] != nil)
+            {
+                abandon(known)
                 index = nil
             } else if message.pieces[seq] != nil {
                 return .incomplete
             }
         }
         if index == nil {
-            if open.count == limit { abandoned.append(open.removeFirst().message.event) }
+            if open.count == limit { abandon(0) }
             open.append((id, Message(event: event, total: total)))
         }
         let place = index ?? open.count - 1
@@ -111,7 +119,8 @@ package struct ChunkJoiner {
         open[place].message.size += piece.count
         if let eventID = event.fields.id { open[place].message.event.fields.id = eventID }
         if open[place].message.size > maxSize {
-            open.remove(at: place)
+            open[place].message.isRefused = true
+            open[place].message.pieces = [:]
             return .invalid("the chunks make more than \(maxSize) bytes (see --max-line)")
         }
         if open[place].message.pieces.count < total { return .incomplete }
@@ -122,11 +131,16 @@ package struct ChunkJoiner {
         return .complete(whole)
     }
 
+    private mutating func abandon(_ index: Int) {
+        let message = open.remove(at: index).message
+        if !message.isRefused { abandoned.append(message.event) }
+    }
+
     /// Messages that were given up because newer ones took their place; with `atEnd` also those
     /// that are still incomplete.
     package mutating func takeAbandoned(atEnd: Bool = false) -> [Event] {
         if atEnd {
-            abandoned += open.map(\.message.event)
+            abandoned += open.filter { !$0.message.isRefused }.map(\.message.event)
             open = []
         }
         defer { abandoned = [] }

@@ -62,7 +62,7 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         while let byte = rest.first {
             if byte == UInt8(ascii: ".") {
                 rest.removeFirst()
-                if rest.first == UInt8(ascii: "[") && steps.isEmpty { continue }
+                if rest.first == UInt8(ascii: "[") { continue }
                 steps.append(.key(try parseKey(&rest)))
             } else if byte == UInt8(ascii: "[") {
                 steps.append(try parseBrackets(&rest))
@@ -113,7 +113,8 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
             step = .key(try parseQuoted(&rest))
         } else {
             let digits = rest.prefix { $0 != UInt8(ascii: "]") }
-            guard let index = Int(String(decoding: digits, as: UTF8.self)), index >= 0 else {
+            let text = String(decoding: digits, as: UTF8.self)
+            guard let index = Int(text), index >= 0, String(index) == text else {
                 throw ParseError(description: "expected an index (0, 1, …) or a string in [ ]")
             }
             step = .index(index)

@@ -279,7 +279,7 @@ package struct SSEDecoder {
 
     private mutating func endDiscarding(_ queue: inout ByteQueue) {
         isDiscarding = false
-        forget(&queue)
+        forget(&queue, keepingID: true)
     }
 
     /// False while it cannot be told yet whether the stream starts with a byte order mark.

@@ -1,0 +1,206 @@
+import StreamCodec
+import Testing
+
+@Suite struct RecentKeysTests {
+    @Test func forgetsTheOldest() {
+        var keys = RecentKeys(limit: 2)
+        let got = ["a", "a", "b", "a", "c", "b", "a", "c", "a"].map { keys.insert(bytes($0)) }
+        #expect(got == [true, false, true, false, true, false, true, false, false])
+    }
+
+    @Test func limitOfOneAndEmptyKey() {
+        var keys = RecentKeys(limit: 1)
+        #expect(
+            ["", "", "x", "", "x", "x"].map { keys.insert(bytes($0)) }
+                == [true, false, true, true, true, false])
+    }
+
+    /// Beside a list that is searched from its end.
+    @Test(arguments: [1, 2, 3, 10, 100]) func likeAList(_ limit: Int) {
+        var random = SplitMix64("likeAList \(limit)")
+        var keys = RecentKeys(limit: limit)
+        var list: [Int] = []
+        for _ in 0..<3000 {
+            let key = random.number(0...(limit * 2))
+            let isNew = !list.suffix(limit).contains(key)
+            check(keys.insert(bytes(String(key))), isNew)
+            if isNew { list.append(key) }
+        }
+    }
+}
+
+/// Numbers go in with the time, and come out with the gaps before them.
+private struct Order {
+    private var reorderer: Reorderer<String>
+    private var log: [String] = []
+
+    init(window: Int, maxWait: UInt64) {
+        reorderer = Reorderer(window: window, maxWait: maxWait)
+    }
+
+    mutating func hold(_ numbers: Int..., at now: UInt64 = 0) -> [String] {
+        for number in numbers {
+            if !reorderer.hold("\(number)", number: number, now: now) {
+                log.append("late \(number)")
+            }
+            release(now, atEnd: false)
+        }
+        return takeLog()
+    }
+
+    mutating func wait(until now: UInt64) -> [String] {
+        release(now, atEnd: false)
+        return takeLog()
+    }
+
+    mutating func end(at now: UInt64 = 0) -> [String] {
+        release(now, atEnd: true)
+        return takeLog()
+    }
+
+    var deadline: UInt64? { reorderer.deadline }
+
+    private mutating func release(_ now: UInt64, atEnd: Bool) {
+        while let (item, gap) = reorderer.next(now: now, atEnd: atEnd) {
+            if let gap { log.append("gap \(gap.lowerBound)-\(gap.upperBound)") }
+            log.append(item)
+        }
+    }
+
+    private mutating func takeLog() -> [String] {
+        defer { log = [] }
+        return log
+    }
+}
+
+@Suite struct ReordererTests {
+    @Test func inOrderNothingWaits() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(1) == ["1"])
+        #expect(order.hold(2, 3) == ["2", "3"])
+        #expect(order.deadline == nil)
+        #expect(order.end() == [])
+    }
+
+    @Test(arguments: [0, 1]) func aBeginningGoesAtOnce(_ first: Int) {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(first + 1, first + 2) == (first == 0 ? ["1", "2"] : []))
+        #expect(order.hold(first) == (first == 0 ? ["late 0"] : ["1", "2", "3"]))
+    }
+
+    /// A stream that begins elsewhere waits once for what may stand before.
+    @Test func anotherBeginningWaits() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(42, at: 5) == [])
+        #expect(order.deadline == 105)
+        #expect(order.hold(41, at: 20) == [])
+        #expect(order.wait(until: 104) == [])
+        #expect(order.wait(until: 105) == ["41", "42"])
+        #expect(order.hold(43, at: 106) == ["43"])
+        #expect(order.hold(-3, at: 106) == ["late -3"])
+    }
+
+    @Test func negativeNumbers() {
+        var order = Order(window: 2, maxWait: 100)
+        #expect(order.hold(-2, -3) == [])
+        #expect(order.hold(-1) == ["-3", "-2", "-1"])
+        #expect(order.hold(0, 1) == ["0", "1"])
+    }
+
+    @Test func putsBackInOrder() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(1) == ["1"])
+        #expect(order.hold(4, 3, 5) == [])
+        #expect(order.hold(2) == ["2", "3", "4", "5"])
+        #expect(order.hold(6) == ["6"])
+    }
+
+    @Test func aGapIsGivenUpAfterMaxWait() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(1, at: 0) == ["1"])
+        #expect(order.hold(3, at: 10) == [])
+        #expect(order.hold(4, at: 50) == [])
+        #expect(order.deadline == 110)
+        #expect(order.wait(until: 109) == [])
+        #expect(order.wait(until: 110) == ["gap 2-2", "3", "4"])
+        #expect(order.deadline == nil)
+        #expect(order.hold(2, at: 111) == ["late 2"])
+        #expect(order.hold(5, at: 112) == ["5"])
+    }
+
+    /// The deadline is that of the item that came first, not of the lowest number.
+    @Test func eachItemHasItsOwnDeadline() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(0, at: 0) == ["0"])
+        #expect(order.hold(9, at: 10) == [])
+        #expect(order.hold(5, at: 60) == [])
+        #expect(order.deadline == 110)
+        // 9 may wait no longer, so 5 goes before it, and so do the gaps.
+        #expect(order.wait(until: 110) == ["gap 1-4", "5", "gap 6-8", "9"])
+    }
+
+    @Test func theWindowBoundsWhatIsHeld() {
+        var order = Order(window: 3, maxWait: 1000)
+        #expect(order.hold(1) == ["1"])
+        #expect(order.hold(3, 5, 7) == [])
+        #expect(order.hold(9) == ["gap 2-2", "3"])
+        #expect(order.hold(11) == ["gap 4-4", "5"])
+        #expect(order.hold(6) == ["6", "7"])
+        #expect(order.end() == ["gap 8-8", "9", "gap 10-10", "11"])
+    }
+
+    @Test func equalNumbers() {
+        var reorderer = Reorderer<String>(window: 10, maxWait: 100)
+        for (item, number) in [("a", 2), ("b", 2), ("c", 1), ("d", 1)] {
+            check(reorderer.hold(item, number: number, now: 0), true)
+        }
+        var items: [String] = []
+        while let (item, gap) = reorderer.next(now: 0) {
+            #expect(gap == nil)
+            items.append(item)
+        }
+        #expect(items == ["c", "d", "a", "b"])
+        let isHeld = reorderer.hold("e", number: 2, now: 0)
+        #expect(!isHeld)
+    }
+
+    @Test func theEndWaitsForNothing() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(7, 5) == [])
+        #expect(order.end() == ["5", "gap 6-6", "7"])
+        #expect(order.end() == [])
+    }
+
+    /// Numbers come from the wire: the largest must not overflow.
+    @Test func extremeNumbers() {
+        var order = Order(window: 0, maxWait: 0)
+        #expect(order.hold(.min) == ["\(Int.min)"])
+        #expect(order.hold(.max) == ["gap \(Int.min + 1)-\(Int.max - 1)", "\(Int.max)"])
+        #expect(order.hold(.max) == ["\(Int.max)"])
+        #expect(order.hold(0) == ["late 0"])
+    }
+
+    /// Any order within the window comes out sorted, each number once.
+    @Test func shuffledWithinTheWindow() {
+        var random = SplitMix64("shuffledWithinTheWindow")
+        for _ in 0..<200 {
+            let window = random.number(1...20)
+            var reorderer = Reorderer<Int>(window: window, maxWait: .max / 2)
+            let count = random.number(1...200)
+            // A number arrives at most `window` places too early.
+            let arrivals = (1...count).map { ($0 + random.number(0...window), $0) }.sorted {
+                $0 < $1
+            }
+            var items: [Int] = []
+            for (now, (_, number)) in arrivals.enumerated() {
+                check(reorderer.hold(number, number: number, now: UInt64(now)), true)
+                while let (item, gap) = reorderer.next(now: UInt64(now)) {
+                    check(gap, nil)
+                    items.append(item)
+                }
+            }
+            while let (item, _) = reorderer.next(now: 0, atEnd: true) { items.append(item) }
+            check(items, Array(1...count), "window \(window)")
+        }
+    }
+}
