@@ -1,8 +1,13 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// libFuzzer finds its way by the branches of what it tests, so the codecs are instrumented too.
+let isFuzzed = Context.environment["STREAMUTILS_FUZZ"] != nil
+
 /// Every module: warnings are errors. StreamCodec also under strict memory safety.
-let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strict: [SwiftSetting] =
+    [.treatAllWarnings(as: .error)]
+    + (isFuzzed ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
 
 /// The filters run where there is no Swift and start in a fifth of a millisecond: fully static.
 let staticTool: [LinkerSetting] = [
@@ -17,13 +22,19 @@ let extras: [Target] =
                 name: "bench-json", dependencies: ["StreamCodec"],
                 path: "Tests/Benchmarks/bench-json")
         ]
-    } else if Context.environment["STREAMUTILS_FUZZ"] != nil {
-        ["fuzz-json", "fuzz-sse", "fuzz-gzip", "fuzz-roundtrip"].map { name in
-            .executableTarget(
-                name: name, dependencies: ["StreamCodec"], path: "Tests/Fuzz/\(name)",
-                swiftSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])],
-                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
-        }
+    } else if isFuzzed {
+        [
+            .target(
+                name: "FuzzSupport", dependencies: ["CBytes", "StreamCodec"],
+                path: "Tests/Fuzz/FuzzSupport", swiftSettings: strict)
+        ]
+            + ["fuzz-json", "fuzz-sse", "fuzz-gzip", "fuzz-roundtrip"].map { name in
+                .executableTarget(
+                    name: name, dependencies: ["StreamCodec", "FuzzSupport"],
+                    path: "Tests/Fuzz/\(name)",
+                    swiftSettings: [.unsafeFlags(["-parse-as-library"])],
+                    linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
+            }
     } else {
         []
     }
@@ -37,7 +48,10 @@ let package = Package(
     targets: [
         .systemLibrary(
             name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-        .target(name: "CBytes", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(
+            name: "CBytes",
+            cSettings: [.unsafeFlags(["-O2"])]
+                + (isFuzzed ? [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])] : [])),
         .target(name: "CLinux"),
         .target(
             name: "StreamCodec", dependencies: ["CBytes", "CZlib"],

@@ -160,15 +160,13 @@ package struct EventRecord {
         _ value: Range<Int>, for key: UnsafeBufferPointer<UInt8>,
         of line: UnsafeBufferPointer<UInt8>
     ) -> RecordError.Reason? {
-        var plain = ByteQueue(capacity: key.count + 16)
-        do throws(LoneSurrogate) {
-            try unsafe plain.append(unescaping: key)
-        } catch {
-            plain.append(UTF8Text.replacement)
+        guard unsafe key.contains(UInt8(ascii: "\\")) else {
+            return unsafe .unknownKey(String(decoding: key, as: UTF8.self))
         }
-        if unsafe key.contains(UInt8(ascii: "\\")) && !plain.isEmpty,
-            unsafe !plain.bytes.contains(UInt8(ascii: "\\"))
-        {
+        var plain = ByteQueue(capacity: key.count + 64)
+        unsafe plain.append(replacing: key)
+        // Without a backslash of its own it is looked up as it is, and never unescaped again.
+        if unsafe !plain.isEmpty && !plain.bytes.contains(UInt8(ascii: "\\")) {
             return unsafe take(value, for: plain.bytes, of: line)
         }
         return unsafe .unknownKey(String(decoding: plain.bytes, as: UTF8.self))

@@ -91,7 +91,10 @@ package struct SSEDecoder {
         while true {
             if skipsLineFeed && lineStart < queue.count {
                 skipsLineFeed = false
-                if queue[lineStart] == UInt8(ascii: "\n") { lineStart += 1 }
+                if queue[lineStart] == UInt8(ascii: "\n") {
+                    // Behind a block that is gone it must not count for the next one's size.
+                    if lineStart == 0 { queue.consume(1) } else { lineStart += 1 }
+                }
                 scanned = lineStart
             }
             let end = unsafe queue.bytes.firstLineEnd(from: scanned)

@@ -57,6 +57,9 @@ extension ByteQueue {
         append(UInt8(ascii: "\n"))
     }
 
+    /// The type of an event that names none.
+    private static let message = [UInt8]("message".utf8)
+
     /// The record as a block. Nothing is appended when it throws.
     @inline(__always)
     package mutating func append(
@@ -80,7 +83,7 @@ extension ByteQueue {
         if let comment = record.comment {
             try unsafe append(unescaping: comment, of: line, key: "comment", prefix: ": ")
         }
-        if let event = record.event, unsafe !line.slice(event).isEqual(to: "message") {
+        if let event = record.event, unsafe !line.slice(event).unescapes(to: Self.message) {
             try unsafe appendSingle(event, of: line, key: "event", prefix: "event: ")
         }
         if let id = record.id {

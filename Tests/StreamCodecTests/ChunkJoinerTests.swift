@@ -130,6 +130,10 @@ private struct Joined {
         #expect(joined.take("1", 1, of: 3, "7890") == "…")
         #expect(joined.take("1", 2, of: 3, "1") == "invalid")
         #expect(joined.take("2", 0, of: 11, "a") == "invalid")
+        // The rest of a message that was refused is not reported again.
+        #expect(joined.take("3", 0, of: 4, "12345678901") == "invalid")
+        #expect(joined.take("3", 1, of: 4, "b") == "…")
+        #expect(joined.take("3", 3, of: 4, "c") == "…")
         #expect(joined.abandoned(atEnd: true) == [])
     }
 

@@ -27,8 +27,16 @@ func recordProblem(_ line: [UInt8]) -> RecordError? {
         #expect(try stream("{}") == "")
         #expect(try stream(#"{"channel":"c"}"#) == "")
         #expect(try stream(#"{"event":"message","data":""}"#) == "data: \n\n")
+        #expect(try stream(#"{"event":"\u006dessage","data":""}"#) == "data: \n\n")
         #expect(try stream(#"{"id":""}"#) == "id: \n\n")
         #expect(try stream(#"{"data":null}"#) == "data: null\n\n")
+    }
+
+    /// A key was unescaped a second time, past its end where it then held a quote.
+    @Test func anEscapedKeyIsUnescapedOnce() {
+        #expect(recordProblem(bytes(#"{"ab\"\"\"":1}"#))?.reason == .unknownKey(#"ab""""#))
+        #expect(recordProblem(bytes(#"{"\\u0069d":1}"#))?.reason == .unknownKey(#"\u0069d"#))
+        #expect(recordProblem(bytes(#"{"\u0069d":"1"}"#)) == nil)
     }
 
     @Test func dataThatIsNoStringIsItsText() throws {

@@ -103,6 +103,14 @@ import Testing
         }
     }
 
+    /// The LF of a CR LF that two reads cut belongs to the block before it.
+    @Test func lineFeedInTheNextReadCountsForNoBlock() {
+        let chunks = [bytes("data: a\r\n\r"), bytes("\ndata: bc\r\n\r\n")]
+        let expected = [#"{"event":"message","data":"a"}"#, #"{"event":"message","data":"bc"}"#]
+        check(decode(chunks: chunks, maxEvent: 8), expected, "cut")
+        check(decode(chunks: [chunks[0] + chunks[1]], maxEvent: 8), expected, "whole")
+    }
+
     /// A process of its own, for a trap would end the tests: a read that ends inside a
     /// character while a long event is skipped.
     @Test func longEventOfWideCharacters() async {
