@@ -65,10 +65,12 @@ install: $(addprefix $(RELEASE)/,$(TOOLS))
 uninstall:
 	rm -f $(installed)
 
+# Stripped, as `make install` installs them: that is what starts and what takes memory.
 bench:
 	@.ci/need bench
 	STREAMUTILS_BENCH=1 $(SWIFT) build -c release --scratch-path $(BUILD)
-	python3 Tests/Benchmarks/bench.py --tools $(RELEASE) $(BENCH)
+	install -D -s -t $(BUILD)/bench/tools $(addprefix $(RELEASE)/,$(TOOLS) bench-json)
+	python3 Tests/Benchmarks/bench.py --tools $(BUILD)/bench/tools $(BENCH)
 
 fuzz:
 	@.ci/need fuzz

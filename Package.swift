@@ -6,7 +6,11 @@ let isFuzzed = Context.environment["STREAMUTILS_FUZZ"] != nil
 
 /// Every module: warnings are errors. StreamCodec also under strict memory safety.
 let strict: [SwiftSetting] =
-    [.treatAllWarnings(as: .error)]
+    [
+        .treatAllWarnings(as: .error),
+        // A megabyte of regular expressions in each tool that nothing uses.
+        .unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"]),
+    ]
     + (isFuzzed ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
 
 /// The filters run where there is no Swift and start in a fifth of a millisecond: fully static.

@@ -11,7 +11,8 @@ extension Option {
 
     /// The first sentence, without its full stop.
     fileprivate var firstSentence: String {
-        let sentence = text.split(separator: ". ").first.map(String.init) ?? text
+        let lines = text.replacing(". ", with: "\n").split(separator: "\n" as Character)
+        let sentence = lines.first.map(String.init) ?? text
         return sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence
     }
 }
