@@ -91,7 +91,8 @@ private func isStream(
 ) throws -> Bool {
     if decoder.sawField || decoder.unknownBytes == 0 { return true }
     guard atEnd || decoder.unknownBytes > enoughUnknownBytes else { return true }
-    let head = String(decoding: start.prefix { $0 >= 0x20 }, as: UTF8.self)
+    let words = start.split { $0 <= UInt8(ascii: " ") }
+    let head = words.map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
     try start.withUnsafeBufferPointer { raw in
         try run.report.reject(
             Place(run.input.name, line: 1), "no event stream, it begins with '\(head)'", raw: raw)

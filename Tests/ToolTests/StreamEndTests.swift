@@ -62,6 +62,10 @@ import Testing
             "nor with a line end", "-t --get .a", "{\"error\":1}\n", output: "", status: 65,
             errors: "sse-decode: -:1: no event stream, it begins with '{\"error\":1}'\n"),
         .decode(
+            "over several lines it shows all the same", "", "{\n  \"error\": 1\r\n}\n", output: "",
+            status: 65,
+            errors: "sse-decode: -:1: no event stream, it begins with '{ \"error\": 1 }'\n"),
+        .decode(
             "a page without line end is no stream", "", "<html><body>502</body></html>",
             output: "", status: 65,
             errors: "sse-decode: -:1: no event stream,"
