@@ -8,6 +8,9 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         case either(key: [UInt8], index: Int)
     }
 
+    /// A path is followed by recursion, so its length is bounded.
+    package static let maxSteps = 256
+
     let steps: [Step]
     package let description: String
 
@@ -24,6 +27,9 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         case UInt8(ascii: "/"): steps = try Self.parsePointer(bytes)
         default:
             throw ParseError(description: "path '\(text)' must begin with '.' or '/'")
+        }
+        if steps.count > Self.maxSteps {
+            throw ParseError(description: "path of more than \(Self.maxSteps) steps")
         }
     }
 

@@ -93,6 +93,8 @@ package struct Command<Settings> {
         let result: Result<ExitStatus, any Error>
         do {
             result = .success(try body(&run))
+        } catch let error as UsageError {
+            throw error
         } catch {
             result = .failure(error)
         }
@@ -104,7 +106,13 @@ package struct Command<Settings> {
     private func finish(
         _ result: Result<ExitStatus, any Error>, _ report: Report
     ) throws -> ExitStatus {
-        try report.finish()
+        do {
+            try report.finish()
+        } catch let failure as Failure {
+            // What went wrong first is what the user must hear.
+            _ = try result.get()
+            throw failure
+        }
         // What the file system finds out late, it says at the close.
         if close(1) != 0 && errno != EBADF {
             throw Failure(.inputOutput, errno: errno, "standard output")
@@ -195,6 +203,13 @@ package struct Run<Settings>: ~Copyable {
         self.report = report
         input = Input(operands: operands, options: common, report: report)
         output = try Output(gzipLevel: common.gzipLevel, report: report)
+    }
+
+    /// Opens the next operand, which may take long: nothing waits in the buffer while it does.
+    /// False when there is none, or when a signal asked to stop.
+    package mutating func openInput() throws -> Bool {
+        try output.flush()
+        return try input.open()
     }
 }
 

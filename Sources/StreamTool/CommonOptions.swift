@@ -103,6 +103,7 @@ extension Option {
                     + " without its ending."),
             .duration(
                 nil, "metrics-interval", common.appending(path: \.metricsInterval),
+                atLeastMilliseconds: 10,
                 "How often the metrics file is written (15s)."),
         ]
     }

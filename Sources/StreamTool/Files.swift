@@ -3,7 +3,9 @@ import Glibc
 import StreamCodec
 
 /// Writes all of `queue` to a descriptor; waits where it is not ready.
-func writeAll(_ queue: inout ByteQueue, to descriptor: Int32, name: String) throws {
+func writeAll(
+    _ queue: inout ByteQueue, to descriptor: Int32, name: String, report: Report? = nil
+) throws {
     while !queue.isEmpty {
         let written = Glibc.write(descriptor, queue.bytes.baseAddress, queue.count)
         if written >= 0 {
@@ -12,7 +14,7 @@ func writeAll(_ queue: inout ByteQueue, to descriptor: Int32, name: String) thro
         }
         let code = errno
         switch code {
-        case EINTR: break
+        case EINTR: report?.serveRequest()
         case EAGAIN:
             // Somebody else made the descriptor non-blocking; it is theirs too, so it stays so.
             var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
@@ -41,25 +43,41 @@ func endBySignal(_ number: Int32) -> Never {
 }
 
 /// Replaces a file so that a reader sees the old contents or the new, never half. A symbolic
-/// link stays, and what is no regular file (a FIFO, a terminal) is written to.
+/// link stays, and what is no regular file (a FIFO, a terminal) is written to, as is what
+/// standard output or error goes to.
 func replaceFile(_ path: String, with text: String) throws {
     var queue = ByteQueue()
     queue.append(string: text)
     var status = stat()
+    if stat(path, &status) == 0, let descriptor = standardDescriptor(of: status) {
+        try writeAll(&queue, to: descriptor, name: path)
+        return
+    }
     if stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
         try write(&queue, to: path, flags: O_WRONLY)
         return
     }
     let target = realPath(path) ?? path
     let temporary = "\(target).\(getpid()).tmp"
+    // A process of the same number may have left one behind; a link must not lead elsewhere.
+    unlink(temporary)
     do {
-        try write(&queue, to: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
+        try write(&queue, to: temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
         guard rename(temporary, target) == 0 else {
             throw Failure(.cannotCreate, errno: errno, path)
         }
     } catch {
         unlink(temporary)
         throw error
+    }
+}
+
+/// Standard output or error, when that is the file.
+private func standardDescriptor(of file: stat) -> Int32? {
+    [1, 2].first { descriptor in
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_dev == file.st_dev
+            && status.st_ino == file.st_ino
     }
 }
 

@@ -36,6 +36,8 @@ package struct Input: ~Copyable {
     private var descriptor: Int32 = -1
     /// A regular file is always ready; its size tells when the work will be done.
     private var fileSize: Int?
+    /// The bytes of the operands before this one.
+    private var startBytes = 0
     private var raw = ByteQueue()
     private var inflater: GzipInflater?
     private var isProbing = true
@@ -58,6 +60,8 @@ package struct Input: ~Copyable {
             do {
                 try open(operand)
                 return true
+            } catch is Failure where isStopped() {
+                return false
             } catch let failure as Failure where !report.stopsAtBadInput {
                 report.passOver(failure)
             }
@@ -67,6 +71,11 @@ package struct Input: ~Copyable {
 
     private mutating func open(_ operand: Operand) throws {
         descriptor = name == "-" ? 0 : clinux_open(operand.path, O_RDONLY, 0)
+        // Opening a FIFO waits for its writer.
+        while descriptor < 0 && errno == EINTR && !isStopped() {
+            report.serveRequest()
+            descriptor = clinux_open(operand.path, O_RDONLY, 0)
+        }
         if descriptor < 0 { throw Failure(.noInput, errno: errno, name) }
         var status = stat()
         fileSize = nil
@@ -80,6 +89,8 @@ package struct Input: ~Copyable {
                 posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
             }
         }
+        startBytes = report.inputBytes
+        problem = nil
         isProbing = true
         isAtEnd = false
         inflater = nil
@@ -98,7 +109,11 @@ package struct Input: ~Copyable {
         into queue: inout ByteQueue, deadline: UInt64? = nil
     ) throws -> Arrival {
         while true {
-            if let problem { throw problem }
+            if let failure = problem {
+                problem = nil
+                try giveUp(failure)
+                return .end
+            }
             if inflater != nil, inflate(into: &queue) { return .bytes }
             if problem != nil { continue }
             if isAtEnd {
@@ -148,11 +163,17 @@ package struct Input: ~Copyable {
         return queue.count > before
     }
 
+    /// What was read of a bad operand was handed out; the rest is not.
+    private func giveUp(_ failure: Failure) throws {
+        if report.stopsAtBadInput { throw failure }
+        report.passOver(failure)
+    }
+
     private mutating func endOperand() throws {
         do throws(GzipError) {
             try inflater?.finish(&raw)
         } catch {
-            throw Failure(.badData, "\(name): \(error.description)")
+            try giveUp(Failure(.badData, "\(name): \(error.description)"))
         }
         if inflater?.sawGarbage == true {
             report.warn("\(name): trailing garbage behind the gzip data is ignored")
@@ -190,10 +211,10 @@ package struct Input: ~Copyable {
     /// Waits until there is something to read: nil. Serves signals and clocks meanwhile.
     private func wait(until deadline: UInt64?) throws -> Arrival? {
         while true {
-            if clinux_take_report_request() != 0 { report.writeStatsNow() }
+            report.serveRequest()
             if clinux_stop_signal() != 0 { return .stopped }
             let tick = report.nextTick
-            if tick != nil { try report.tick(inputSize: fileSize) }
+            if tick != nil { report.tick(inputSize: fileSize.map { startBytes + $0 }) }
             if fileSize != nil { return nil }
             var timeout: Int32 = tick.map { Int32(clamping: $0 / 1_000_000) } ?? -1
             if let deadline {

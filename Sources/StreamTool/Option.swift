@@ -136,14 +136,16 @@ extension Option {
         }
     }
 
-    /// Nanoseconds.
+    /// Nanoseconds; at least so many milliseconds.
     package static func duration(
         _ short: Character?, _ long: String, _ field: WritableKeyPath<Settings, UInt64?>,
-        _ text: String
+        atLeastMilliseconds least: UInt64 = 1, _ text: String
     ) -> Option {
         Option(short, long, text, argument: .required("DURATION")) { settings, value in
             let duration = try Value.duration(value ?? "")
-            guard duration > 0 else { throw UsageError("expected a duration above zero") }
+            guard duration >= least * 1_000_000 else {
+                throw UsageError("expected a duration of at least \(least)ms")
+            }
             settings[keyPath: field] = duration
         }
     }

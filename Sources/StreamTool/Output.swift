@@ -12,6 +12,8 @@ package struct Output: ~Copyable {
     private var compressed = ByteQueue()
     private var deflater: GzipDeflater?
     private var isFinished = false
+    /// Something was compressed that a reader cannot inflate yet.
+    private var needsSync = false
     private let report: Report
 
     init(gzipLevel: Int?, report: Report) throws {
@@ -34,7 +36,7 @@ package struct Output: ~Copyable {
     /// Writes everything: nothing waits in the buffer while the tool waits.
     @inline(__always)
     package mutating func flush() throws {
-        if !buffer.isEmpty { try write(.sync) }
+        if !buffer.isEmpty || needsSync { try write(.sync) }
     }
 
     /// What goes before the stream and is never compressed: a response head.
@@ -56,12 +58,13 @@ package struct Output: ~Copyable {
             try Self.send(&buffer, report)
         } else {
             deflater?.deflate(&buffer, into: &compressed, flush: flush)
+            needsSync = flush == .none
             try Self.send(&compressed, report)
         }
     }
 
     private static func send(_ queue: inout ByteQueue, _ report: Report) throws {
         report.outputBytes += queue.count
-        try writeAll(&queue, to: 1, name: "standard output")
+        try writeAll(&queue, to: 1, name: "standard output", report: report)
     }
 }

@@ -52,6 +52,7 @@ package final class Report {
     /// Opens what options name, before anything is read.
     func open() throws {
         rejects = try options.rejectsFile.map { try RejectsFile(path: $0) }
+        try writeMetrics()
     }
 
     package func add(_ count: Int = 1, to name: String) {
@@ -117,7 +118,7 @@ package final class Report {
             if isJournal { line.append(string: level.journalPrefix) }
             let isColoured = isTerminal && getenv("NO_COLOR").map { $0.pointee == 0 } ?? true
             let name = isColoured ? "\u{1B}[1m\(tool):\u{1B}[0m " : "\(tool): "
-            line.append(string: name + (place.map { "\($0): " } ?? "") + message + "\n")
+            line.append(string: name + printable((place.map { "\($0): " } ?? "") + message) + "\n")
         }
         write(&line, to: 2)
     }
@@ -198,6 +199,11 @@ package final class Report {
         write(&line, to: 2)
     }
 
+    /// SIGUSR1 asked for the counters.
+    func serveRequest() {
+        if clinux_take_report_request() != 0 { writeStatsNow() }
+    }
+
     /// The last words: counters where options ask for them.
     func finish() throws {
         clearProgress()
@@ -219,10 +225,21 @@ package final class Report {
         try rejects?.close()
     }
 
+    /// A full disk under the counters must not end a stream that works.
+    private func refreshMetrics() {
+        do {
+            try writeMetrics()
+        } catch {
+            if !warnedOfMetrics { warn((error as? Failure)?.message ?? "\(error)") }
+            warnedOfMetrics = true
+        }
+    }
+
     package func writeMetrics() throws {
         guard let file = options.metricsFile else { return }
         let name = file.split(separator: "/").last.map(String.init) ?? file
-        let job = (name.split(separator: ".").first.map(String.init) ?? name)
+        let ending = name.lastIndex(of: ".").flatMap { $0 > name.startIndex ? $0 : nil }
+        let job = name[..<(ending ?? name.endIndex)]
             .replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
             .replacing("\n", with: "\\n")
         var text = ""
@@ -247,9 +264,10 @@ package final class Report {
 
     private var lastProgress: UInt64 = 0
     private var lastMetrics: UInt64 = 0
+    private var warnedOfMetrics = false
 
     /// What is due by the clock: the live line, the metrics file.
-    func tick(inputSize: Int?) throws {
+    func tick(inputSize: Int?) {
         let now = clinux_monotonic_nanoseconds()
         if showsProgress && now - lastProgress >= 200_000_000 {
             lastProgress = now
@@ -257,7 +275,7 @@ package final class Report {
         }
         if let interval = options.metricsInterval, now - max(lastMetrics, started) >= interval {
             lastMetrics = now
-            try writeMetrics()
+            refreshMetrics()
         }
     }
 
@@ -292,6 +310,20 @@ package final class Report {
         return whole >= 3600
             ? "\(whole / 3600):\(pad(minutes)):\(pad(whole % 60))" : "\(minutes):\(pad(whole % 60))"
     }
+}
+
+/// Text for a terminal or a journal: what came from outside must not move the cursor or begin
+/// a line of its own.
+private func printable(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars {
+        if scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {
+            result += "\\u{" + String(scalar.value, radix: 16) + "}"
+        } else {
+            result.unicodeScalars.append(scalar)
+        }
+    }
+    return result
 }
 
 /// Where in the input something is wrong.

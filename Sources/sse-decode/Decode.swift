@@ -6,7 +6,7 @@ func decode(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
     var pipeline = try Pipeline(run.settings)
     var queue = ByteQueue(capacity: 512 << 10)
 
-    inputs: while try !pipeline.isDone && run.input.open() {
+    inputs: while try !pipeline.isDone && run.openInput() {
         var decoder = SSEDecoder(maxEvent: run.settings.common.maxLine)
         decoder.collectsComments = run.settings.all
         var repair = UTF8Repair()
@@ -17,7 +17,12 @@ func decode(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
             switch try run.input.read(into: &queue, deadline: pipeline.deadline) {
             case .bytes:
                 repair.repair(&queue, from: received)
-                if start.isEmpty { start = Array(queue.bytes.prefix(64)) }
+                if !decoder.sawField && start.count < beginning {
+                    // The same whatever the reads were, and without the blank lines before it.
+                    let more = queue.bytes(received..<queue.count)
+                    let text = start.isEmpty ? more.drop { $0 <= UInt8(ascii: " ") } : more[...]
+                    start += text.prefix(beginning - start.count)
+                }
                 try decodeEvents(&decoder, &queue, &pipeline, &run)
                 if try !isStream(decoder, begins: start, atEnd: false, run) { continue inputs }
             case .timeout:
@@ -56,10 +61,12 @@ private func decodeEvents(
             run.output.buffer.appendRecord(decoder.fields, data: queue.bytes(0..<0), as: .none)
         case .tooLong:
             let limit = run.settings.common.maxLine
+            // Lines of data were joined where they stand; a single line stands as it came.
+            let raw = decoder.data.isEmpty ? 0..<min(limit, queue.count) : decoder.data
             try run.report.reject(
                 Place(run.input.name, line: decoder.firstLine),
                 "event longer than \(limit) bytes (see --max-line)",
-                raw: queue.bytes(0..<min(limit, queue.count)))
+                raw: queue.bytes(raw))
         case .more:
             return
         }
@@ -80,6 +87,9 @@ private func endStream(
     }
     try pipeline.endInput(&run)
 }
+
+/// So much of an input that is no event stream is shown, in bytes.
+private let beginning = 64
 
 /// So many bytes of lines that no event stream has are too many: 16 KiB.
 private let enoughUnknownBytes = 16 << 10

@@ -6,7 +6,12 @@ let manual = Manual(
         reads Server-Sent Events, the text/event-stream format of the WHATWG HTML standard,
         section 9.2, from the files or from standard input, and writes a line of JSON for each event
         to standard output.
-        Several files are read one after the other, each as a stream of its own;
+        Several files are read one after the other, each as a stream of its own, but
+        .Fl Fl dedup ,
+        .Fl Fl reorder
+        and
+        .Fl Fl join-chunks
+        go on from one to the next;
         .Sq -
         is standard input.
         Input that is gzip is inflated.

@@ -59,7 +59,7 @@ private var outputOptions: OptionGroup<DecodeOptions> {
             .set(
                 nil, "all", \.all, true,
                 "Also write comments and retry as record members, in records of their own where"
-                    + " no event was dispatched."),
+                    + " no event was dispatched. They pass every selection and do not count."),
             .set(
                 nil, "dispatch-eof", \.dispatchesAtEnd, true,
                 "Take the end of the input for the blank line that an unfinished last event"

@@ -19,6 +19,8 @@ struct Pipeline {
     private var joiner: ChunkJoiner?
     private var reorderer: Reorderer<Event>?
     private var left: Int
+    /// The id of the last event that was not selected, while none was.
+    private var passedID: [UInt8]?
     /// An event that says the stream failed.
     private var streamError: Failure?
     // Counted here and told once a batch: the report is a class, and each access to a class
@@ -70,17 +72,34 @@ struct Pipeline {
             return
         }
         if settings.failsOnError { noteError(fields, data, line, run) }
-        if !settings.events.isEmpty, !isSelected(fields) {
-            run.report.dropped += 1
+        if !settings.events.isEmpty {
+            try select(fields, data, line, &run)
         } else if recent == nil && joiner == nil && reorderer == nil {
             write(fields, data, &run)
         } else {
             try hold(fields, data, line, &run)
         }
         if let streamError {
-            try flush(&run)
+            release(&run, now: 0, atEnd: true)
             throw streamError
         }
+    }
+
+    /// Passes an event on if its type is wanted. The id of one that is not is the last event id
+    /// of the next that is (HTML 9.2.6), and its record says so.
+    private mutating func select(
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
+        _ run: inout Run<DecodeOptions>
+    ) throws {
+        guard isSelected(fields) else {
+            run.report.dropped += 1
+            passedID = fields.id ?? passedID
+            return
+        }
+        var fields = fields
+        fields.id = fields.id ?? passedID
+        passedID = nil
+        try hold(fields, data, line, &run)
     }
 
     private func isEnd(_ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>) -> Bool {
@@ -98,7 +117,8 @@ struct Pipeline {
         _ run: borrowing Run<DecodeOptions>
     ) {
         if fields.type != Self.error {
-            guard data.first == UInt8(ascii: "{"), let value = find(errorPath, data),
+            guard data.first(where: { $0 > UInt8(ascii: " ") }) == UInt8(ascii: "{"),
+                let value = find(errorPath, data),
                 !data.slice(value).isEqual(to: "null"), !data.slice(value).isEqual(to: "false")
             else { return }
         }
@@ -213,8 +233,9 @@ struct Pipeline {
 
     /// The end of an input.
     mutating func endInput(_ run: inout Run<DecodeOptions>) throws {
+        passedID = nil
         if settings.requiresEnd && !sawEnd && !isDone && !isStopped() {
-            try flush(&run)
+            release(&run, now: 0, atEnd: true)
             throw Failure(
                 .protocolError, "\(run.input.name): the stream was cut off: its end did not come")
         }
@@ -224,7 +245,8 @@ struct Pipeline {
     /// Nothing more comes: nothing is waited for.
     mutating func flush(_ run: inout Run<DecodeOptions>) throws {
         release(&run, now: 0, atEnd: true)
-        try rejectAbandoned(atEnd: true, &run)
+        // Chunks that are missing because the tool was told to stop are nobody's fault.
+        if !isDone && !isStopped() { try rejectAbandoned(atEnd: true, &run) }
     }
 
     // MARK: Writing

@@ -4,11 +4,29 @@ import StreamTool
 /// Lines in, Server-Sent Events out.
 func encode(_ run: inout Run<EncodeOptions>) throws -> ExitStatus {
     var encoder = try EventEncoder(run.settings)
+    do {
+        try encodeStream(&encoder, &run)
+        appendLastEvent(run.settings.done, to: &run.output.buffer)
+        try endResponse(&run)
+        return .success
+    } catch {
+        // What was sent before the failure must reach the client, too.
+        try endResponse(&run)
+        throw error
+    }
+}
+
+private func encodeStream(
+    _ encoder: inout EventEncoder, _ run: inout Run<EncodeOptions>
+) throws {
     var queue = ByteQueue(capacity: 512 << 10)
     var heartbeat = Heartbeat(run.settings.heartbeat)
-    try startStream(&run)
+    var isStarted = false
 
-    inputs: while try run.input.open() {
+    inputs: while try run.openInput() {
+        // A client must not be told 200 before there is something to send.
+        if !isStarted { try startResponse(&run) }
+        isStarted = true
         var lines = LineReader(maxLine: run.settings.common.maxLine)
         queue.removeAll()
         reading: while true {
@@ -28,8 +46,7 @@ func encode(_ run: inout Run<EncodeOptions>) throws -> ExitStatus {
             if arrival == .end { break reading }
         }
     }
-    try endStream(&run)
-    return .success
+    if !isStarted { try startResponse(&run) }
 }
 
 /// Encodes the lines in `queue` that are complete.
@@ -72,7 +89,7 @@ private func encodeLines(
 }
 
 /// The response head and what else comes before the first event.
-private func startStream(_ run: inout Run<EncodeOptions>) throws {
+private func startResponse(_ run: inout Run<EncodeOptions>) throws {
     let isCompressed = run.settings.common.gzipLevel != nil
     let head = responseHead(run.settings.head, isCompressed: isCompressed)
     if !head.isEmpty { try run.output.writePlain(head) }
@@ -83,16 +100,20 @@ private func startStream(_ run: inout Run<EncodeOptions>) throws {
     }
 }
 
-/// The last event, unless a signal cut the stream short: a client must be able to tell.
-private func endStream(_ run: inout Run<EncodeOptions>) throws {
-    if let done = run.settings.done, !isStopped() {
-        if done.isEmpty { run.output.buffer.append("event: done\n") }
-        var done = done
-        done.withUTF8 { run.output.buffer.appendData($0) }
-        run.output.buffer.appendBlockEnd()
-    }
+private func endResponse(_ run: inout Run<EncodeOptions>) throws {
     try run.output.finish()
     if run.settings.head == .http { closeSocket(1) }
+}
+
+/// The last event, unless a signal cut the stream short: a client must be able to tell.
+private func appendLastEvent(_ done: Done, to buffer: inout ByteQueue) {
+    if isStopped() { return }
+    switch done {
+    case .none: return
+    case .event: buffer.append("event: done\ndata: \n")
+    case .data(var text): text.withUTF8 { buffer.appendData($0) }
+    }
+    buffer.appendBlockEnd()
 }
 
 /// When the next comment is due because nothing was sent.

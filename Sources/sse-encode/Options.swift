@@ -3,6 +3,15 @@ import StreamTool
 
 enum Form { case records, data, text }
 
+/// The last event.
+enum Done {
+    case none
+    /// Of type done, with empty data.
+    case event
+    /// Of no type, with this data.
+    case data(String)
+}
+
 enum Head { case none, http, cgi }
 
 struct EncodeOptions {
@@ -18,8 +27,7 @@ struct EncodeOptions {
     var retry: Int?
     /// Nanoseconds.
     var heartbeat: UInt64?
-    /// Nil: no last event. Otherwise its data, or "" for `event: done`.
-    var done: String?
+    var done = Done.none
     var chunkSize: Int?
     var head = Head.none
 }
@@ -96,7 +104,7 @@ private var streamOptions: OptionGroup<EncodeOptions> {
                 "End with a last event once all input was sent: event: done with empty data, or"
                     + " DATA as a plain event, such as --done='[DONE]'.",
                 argument: .optional("DATA")
-            ) { settings, value in settings.done = value ?? "" },
+            ) { settings, value in settings.done = value.map { .data($0) } ?? .event },
             Option(
                 nil, "chunk",
                 "Split data of more than SIZE bytes into events whose data is an object with type"

@@ -62,7 +62,7 @@ import Testing
         usage("sse-encode", "--heartbeat=", "option '--heartbeat': \(duration) ''"),
         usage(
             "sse-encode", "--heartbeat=0",
-            "option '--heartbeat': expected a duration above zero"),
+            "option '--heartbeat': expected a duration of at least 1ms"),
         usage(
             "sse-encode", "--on-error=halt",
             "option '--on-error': expected stop or skip, not 'halt'"),

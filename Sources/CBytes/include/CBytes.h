@@ -20,9 +20,9 @@
 
 #define CB_INLINE static inline __attribute__((always_inline))
 
-/* Sixteen bytes at p, a bit for each that ends a line: LF, or CR as well. */
-/* Sixteen bytes at p, a bit for each that ends a run of plain JSON string text:
-   '"', '\\' and the control characters below 0x20. */
+/* Sixteen bytes at p, a bit for each of some kind. lf and crlf: what ends a line. string:
+   what ends a run of plain JSON string text, '"', '\\' and the control characters below
+   0x20. high: what is not ASCII. */
 #if defined(__SSE2__)
 
 CB_INLINE uint32_t cb_mask16_lf(const uint8_t *p) {
