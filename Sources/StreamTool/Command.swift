@@ -41,7 +41,7 @@ package struct Manual: Sendable {
 }
 
 /// A tool: what it is called, what it can be told, and how it runs.
-package struct Command<Settings> {
+package struct Command<Settings: ToolSettings> {
     package let name: String
     /// What it does, in half a line.
     package let summary: String
@@ -49,18 +49,16 @@ package struct Command<Settings> {
     package let synopsis: String
     package let groups: [OptionGroup<Settings>]
     package let manual: Manual
-    private let common: WritableKeyPath<Settings, CommonOptions>
 
     package init(
         _ name: String, _ summary: String, synopsis: String, options: [OptionGroup<Settings>],
-        common: WritableKeyPath<Settings, CommonOptions>, manual: Manual
+        manual: Manual
     ) {
         self.name = name
         self.summary = summary
         self.synopsis = synopsis
-        self.common = common
         self.manual = manual
-        groups = options + Option.common(common)
+        groups = options + Option.common
     }
 
     /// A flush that a signal asked for may take so many seconds.
@@ -72,10 +70,10 @@ package struct Command<Settings> {
     ) -> Never {
         keepStandardDescriptors()
         var settings = settings
-        var report = Report(tool: name, options: settings[keyPath: common])
+        var report = Report(tool: name, options: settings.common)
         do {
             let operands = try parse(into: &settings)
-            report = Report(tool: name, options: settings[keyPath: common])
+            report = Report(tool: name, options: settings.common)
             clinux_watch_signals(Self.graceSeconds)
             exit(try finish(try perform(settings, operands, report, body), report).rawValue)
         } catch {
@@ -89,7 +87,7 @@ package struct Command<Settings> {
         _ body: (inout Run<Settings>) throws -> ExitStatus
     ) throws -> Result<ExitStatus, any Error> {
         try report.open()
-        var run = try Run(settings, operands, settings[keyPath: common], report)
+        var run = try Run(settings, operands, settings.common, report)
         let result: Result<ExitStatus, any Error>
         do {
             result = .success(try body(&run))
@@ -188,7 +186,7 @@ package struct Command<Settings> {
 }
 
 /// One run of a tool: what it was told, and what it reads, writes and reports with.
-package struct Run<Settings>: ~Copyable {
+package struct Run<Settings: ToolSettings>: ~Copyable {
     package let settings: Settings
     package let operands: [Operand]
     package let report: Report

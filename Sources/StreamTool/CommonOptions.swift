@@ -28,64 +28,65 @@ package struct CommonOptions: Sendable {
     package init() {}
 }
 
-extension Option {
-    /// The rows that all tools share. `common` is where the tool's settings keep them.
-    static func common(
-        _ common: WritableKeyPath<Settings, CommonOptions>
-    ) -> [OptionGroup<Settings>] {
+/// What a tool can be told: its own options and those of all tools.
+package protocol ToolSettings {
+    var common: CommonOptions { get set }
+}
+
+extension Option where Settings: ToolSettings {
+    /// The rows that all tools share.
+    static var common: [OptionGroup<Settings>] {
         [
             OptionGroup(
                 "Input and bad input",
                 [
                     .size(
-                        nil, "max-line", common.appending(path: \.maxLine), in: 1...1 << 40,
+                        nil, "max-line", { $0.common.maxLine = $1 }, in: 1...1 << 40,
                         "The longest line or event that is accepted, in bytes (16M)."),
                     .count(
-                        nil, "max-depth", "N", common.appending(path: \.maxDepth),
+                        nil, "max-depth", "N", { $0.common.maxDepth = $1 },
                         in: 1...1 << 20,
                         "How deep arrays and objects may be nested (1024)."),
                     .count(
-                        nil, "max-ratio", "N", common.appending(path: \.maxRatio),
+                        nil, "max-ratio", "N", { $0.common.maxRatio = $1 },
                         in: 1...1 << 20,
                         "How many times its size gzip input may inflate to, once that is"
                             + " more than 64M (250)."),
                     .choice(
-                        nil, "on-error", "ACTION", common.appending(path: \.onError),
+                        nil, "on-error", "ACTION", { $0.common.onError = $1 },
                         "At bad input stop: write everything before it and exit 65 (the default)."
                             + " Or skip: report it, go on, and exit 1 at the end."),
                     .file(
-                        nil, "rejects", common.appending(path: \.rejectsFile),
+                        nil, "rejects", { $0.common.rejectsFile = $1 },
                         "Go on at bad input, and append each rejected line to FILE as a JSON"
                             + " object with input, line, error and raw; exit 1 at the end."),
                 ]),
-            OptionGroup("Output and diagnostics", diagnostics(common)),
+            OptionGroup("Output and diagnostics", diagnostics),
         ]
     }
 
-    private static func diagnostics(
-        _ common: WritableKeyPath<Settings, CommonOptions>
-    ) -> [Option<Settings>] {
+    private static var diagnostics: [Option<Settings>] {
         [
             .count(
-                "z", "gzip", "LEVEL", common.appending(path: \.gzipLevel), in: 1...9, standard: 6,
+                "z", "gzip", "LEVEL", { $0.common.gzipLevel = $1 }, in: 1...9, standard: 6,
                 "Compress standard output with gzip, at level 1 (fastest) to 9 (smallest), 6"
                     + " unless given. What was read is flushed before the tool waits for more."),
             .set(
-                "q", "quiet", common.appending(path: \.isQuiet), true,
+                "q", "quiet", { $0.common.isQuiet = true },
                 "Print errors only: no warnings, no count of what was skipped."),
             .set(
-                "v", "verbose", common.appending(path: \.isVerbose), true,
+                "v", "verbose", { $0.common.isVerbose = true },
                 "Also print what is opened, and the counters at the end."),
             .choice(
-                nil, "log-format", "FORMAT", common.appending(path: \.logFormat),
+                nil, "log-format", "FORMAT", { $0.common.logFormat = $1 },
                 "Diagnostics as text or as json, one object a line. Under systemd, text carries"
                     + " priority prefixes."),
             .set(
-                nil, "progress", common.appending(path: \.progress), true,
+                nil, "progress", { $0.common.progress = true },
                 "Show a live line on standard error: bytes, records, rate, time. On by itself"
                     + " when standard error is a terminal and standard output is not."),
             .set(
-                nil, "no-progress", common.appending(path: \.progress), false,
+                nil, "no-progress", { $0.common.progress = false },
                 "Never show the live line."),
             Option(
                 nil, "stats",
@@ -93,16 +94,16 @@ extension Option {
                     + " SIGUSR1 writes them to standard error at any time.",
                 argument: .optional("FILE"), completion: .file
             ) { settings, value in
-                settings[keyPath: common].writesStats = true
-                settings[keyPath: common].statsFile = value
+                settings.common.writesStats = true
+                settings.common.statsFile = value
             },
             .file(
-                nil, "metrics-file", common.appending(path: \.metricsFile),
+                nil, "metrics-file", { $0.common.metricsFile = $1 },
                 "Keep the counters in FILE in the Prometheus text format, replaced atomically"
                     + " every --metrics-interval and at the end. The label job is FILE's name"
                     + " without its ending."),
             .duration(
-                nil, "metrics-interval", common.appending(path: \.metricsInterval),
+                nil, "metrics-interval", { $0.common.metricsInterval = $1 },
                 atLeastMilliseconds: 10,
                 "How often the metrics file is written (15s)."),
         ]

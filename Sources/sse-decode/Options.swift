@@ -3,7 +3,7 @@ import StreamTool
 
 enum Form { case records, data, json, text }
 
-struct DecodeOptions {
+struct DecodeOptions: ToolSettings {
     var common = CommonOptions()
     var form = Form.records
     /// Types that pass, and with '!' types that do not.
@@ -31,8 +31,7 @@ var command: Command<DecodeOptions> {
     Command(
         "sse-decode", "turn Server-Sent Events into JSON Lines",
         synopsis: "[-r | -d | -j | -t] [options] [FILE ...]",
-        options: [outputOptions, selectionOptions, endOptions, orderOptions], common: \.common,
-        manual: manual)
+        options: [outputOptions, selectionOptions, endOptions, orderOptions], manual: manual)
 }
 
 private var outputOptions: OptionGroup<DecodeOptions> {
@@ -40,28 +39,30 @@ private var outputOptions: OptionGroup<DecodeOptions> {
         "What is written",
         [
             .set(
-                "r", "records", \.form, .records,
+                "r", "records", { $0.form = .records },
                 "An event record a line: an object with event, id and data, a string (the"
                     + " default)."),
             .set(
-                "d", "data", \.form, .data,
+                "d", "data", { $0.form = .data },
                 "The data alone. Data that is JSON is written on one line, other data as a JSON"
                     + " string."),
             .set(
-                "j", "json", \.form, .json,
+                "j", "json", { $0.form = .json },
                 "Records whose data is embedded as JSON where it is JSON."),
-            .set("t", "text", \.form, .text, "The data as plain text and a line end, not JSON."),
+            .set(
+                "t", "text", { $0.form = .text }, "The data as plain text and a line end, not JSON."
+            ),
             .path(
-                nil, "get", \.get,
+                nil, "get", { $0.get = $1 },
                 "Write only the value at PATH of data that is JSON: with --data as a line, with"
                     + " --text the text itself with nothing added, so that tokens flow. Events"
                     + " without it write nothing, nor does null with --text."),
             .set(
-                nil, "all", \.all, true,
+                nil, "all", { $0.all = true },
                 "Also write comments and retry as record members, in records of their own where"
                     + " no event was dispatched. They pass every selection and do not count."),
             .set(
-                nil, "dispatch-eof", \.dispatchesAtEnd, true,
+                nil, "dispatch-eof", { $0.dispatchesAtEnd = true },
                 "Take the end of the input for the blank line that an unfinished last event"
                     + " lacks."),
         ])
@@ -72,12 +73,14 @@ private var selectionOptions: OptionGroup<DecodeOptions> {
         "Which events",
         [
             .strings(
-                "e", "event", "NAME", \.events,
+                "e", "event", "NAME", { $0.events.append($1) },
                 "Write only events of this type, or with !NAME all but those. May be given more"
                     + " than once."),
-            .count("n", "count", "COUNT", \.count, in: 0...Int.max, "Stop after so many events."),
             .count(
-                nil, "dedup", "N", \.dedup, in: 1...100_000_000, standard: 10_000,
+                "n", "count", "COUNT", { $0.count = $1 }, in: 0...Int.max,
+                "Stop after so many events."),
+            .count(
+                nil, "dedup", "N", { $0.dedup = $1 }, in: 1...100_000_000, standard: 10_000,
                 "Drop events whose id was among the last N different ones (10000). Events without"
                     + " an id pass."),
         ])
@@ -88,19 +91,19 @@ private var endOptions: OptionGroup<DecodeOptions> {
         "The end of the stream",
         [
             .strings(
-                nil, "until", "DATA", \.until,
+                nil, "until", "DATA", { $0.until.append($1) },
                 "Stop at an event with exactly this data and do not write it. May be given more"
                     + " than once."),
             .strings(
-                nil, "until-event", "NAME", \.untilEvent,
+                nil, "until-event", "NAME", { $0.untilEvent.append($1) },
                 "Stop at an event of this type and do not write it. May be given more than"
                     + " once."),
             .set(
-                nil, "require-end", \.requiresEnd, true,
+                nil, "require-end", { $0.requiresEnd = true },
                 "Exit 76 when an input ends without the end that --until or --until-event names:"
                     + " it was cut off."),
             .set(
-                nil, "fail-on-error", \.failsOnError, true,
+                nil, "fail-on-error", { $0.failsOnError = true },
                 "Stop and exit 76 behind an event of type error, or whose data is an object with"
                     + " a member error that is neither null nor false. That event is written."),
         ])
@@ -111,18 +114,18 @@ private var orderOptions: OptionGroup<DecodeOptions> {
         "Order and chunks",
         [
             .path(
-                nil, "reorder", \.reorder,
+                nil, "reorder", { $0.reorder = $1 },
                 "Restore the order of the whole numbers at PATH in the data. Numbers that do not"
                     + " come are reported; late events are written when they come. Events without"
                     + " a number pass at once."),
             .count(
-                nil, "window", "N", \.window, in: 1...1_000_000,
+                nil, "window", "N", { $0.window = $1 }, in: 1...1_000_000,
                 "How many events --reorder holds at the most (64)."),
             .duration(
-                nil, "max-wait", \.maxWait,
+                nil, "max-wait", { $0.maxWait = $1 },
                 "How long --reorder waits for a missing number (1s)."),
             .count(
-                nil, "join-chunks", "N", \.joinChunks, in: 1...100_000, standard: 16,
+                nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"
                     + " (16); the oldest gives way and is rejected."),
         ])

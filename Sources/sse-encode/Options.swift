@@ -14,7 +14,7 @@ enum Done {
 
 enum Head { case none, http, cgi }
 
-struct EncodeOptions {
+struct EncodeOptions: ToolSettings {
     var common = CommonOptions()
     var form = Form.records
     var event: String?
@@ -36,8 +36,7 @@ var command: Command<EncodeOptions> {
     Command(
         "sse-encode", "turn JSON Lines into Server-Sent Events",
         synopsis: "[-r | -d | -t] [options] [FILE ...]",
-        options: [lineOptions, dataOptions, eventOptions, streamOptions], common: \.common,
-        manual: manual)
+        options: [lineOptions, dataOptions, eventOptions, streamOptions], manual: manual)
 }
 
 private var lineOptions: OptionGroup<EncodeOptions> {
@@ -45,14 +44,14 @@ private var lineOptions: OptionGroup<EncodeOptions> {
         "What a line is",
         [
             .set(
-                "r", "records", \.form, .records,
+                "r", "records", { $0.form = .records },
                 "Each line is an event record, an object with event, id, data, retry, comment and"
                     + " channel (the default). The channel is not sent."),
             .set(
-                "d", "data", \.form, .data,
+                "d", "data", { $0.form = .data },
                 "Each line is any JSON value and is sent as an event's data, as it is."),
             .set(
-                "t", "text", \.form, .text,
+                "t", "text", { $0.form = .text },
                 "Each line is plain text, not JSON, and is sent as an event's data. An empty line"
                     + " is an event with empty data."),
         ])
@@ -63,14 +62,14 @@ private var dataOptions: OptionGroup<EncodeOptions> {
         "With --data",
         [
             .path(
-                nil, "event-from", \.eventFrom,
+                nil, "event-from", { $0.eventFrom = $1 },
                 "Take the event's type from the string at PATH. Where there is none, --event"
                     + " counts."),
             .path(
-                nil, "id-from", \.idFrom,
+                nil, "id-from", { $0.idFrom = $1 },
                 "Take the event's id from the string or number at PATH."),
             .path(
-                nil, "data-from", \.dataFrom,
+                nil, "data-from", { $0.dataFrom = $1 },
                 "Send the value at PATH instead of the whole line; of a string, its text. A line"
                     + " without it is rejected."),
         ])
@@ -80,9 +79,9 @@ private var eventOptions: OptionGroup<EncodeOptions> {
     OptionGroup(
         "With --data or --text",
         [
-            .string("e", "event", "NAME", \.event, "The type of every event."),
+            .string("e", "event", "NAME", { $0.event = $1 }, "The type of every event."),
             .count(
-                nil, "id-seq", "START", \.firstID, in: 0...Int.max / 2, standard: 1,
+                nil, "id-seq", "START", { $0.firstID = $1 }, in: 0...Int.max / 2, standard: 1,
                 "Number the events: ids START, START+1 and so on, from 1 unless given."),
         ])
 }
@@ -92,11 +91,11 @@ private var streamOptions: OptionGroup<EncodeOptions> {
         "The stream",
         [
             .count(
-                nil, "retry", "MS", \.retry, in: 0...999_999_999_999,
+                nil, "retry", "MS", { $0.retry = $1 }, in: 0...999_999_999_999,
                 "Tell the client once, at the start, to wait so many milliseconds before it"
                     + " reconnects."),
             .duration(
-                nil, "heartbeat", \.heartbeat,
+                nil, "heartbeat", { $0.heartbeat = $1 },
                 "Write a comment whenever nothing was sent for so long, so that proxies keep the"
                     + " connection and clients notice when it is dead."),
             Option(
@@ -117,9 +116,9 @@ private var streamOptions: OptionGroup<EncodeOptions> {
                 settings.chunkSize = size
             },
             .set(
-                nil, "http", \.head, .http,
+                nil, "http", { $0.head = .http },
                 "Write an HTTP/1.1 response head first, and at the end wait up to 2 seconds for"
                     + " the client to close, when standard output is a socket."),
-            .set(nil, "cgi", \.head, .cgi, "Write a CGI response head first."),
+            .set(nil, "cgi", { $0.head = .cgi }, "Write a CGI response head first."),
         ])
 }
