@@ -84,9 +84,6 @@ package struct ByteQueue: ~Copyable {
         tail += size
     }
 
-    /// How many bytes fit behind the queue without moving anything.
-    package var room: Int { capacity - tail }
-
     @inline(never)
     private mutating func makeRoom(_ size: Int) {
         let count = tail - head
