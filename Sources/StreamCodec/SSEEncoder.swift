@@ -19,22 +19,10 @@ extension ByteQueue {
     /// receiver takes them for line ends.
     @inline(__always)
     package mutating func appendData(_ text: UnsafeBufferPointer<UInt8>) {
-        unsafe appendLines(of: text, prefix: "data: ")
-    }
-
-    /// Comment lines, one for each line of the text.
-    package mutating func appendComment(_ text: UnsafeBufferPointer<UInt8>) {
-        unsafe appendLines(of: text, prefix: ": ")
-    }
-
-    @inline(__always)
-    private mutating func appendLines(
-        of text: UnsafeBufferPointer<UInt8>, prefix: StaticString
-    ) {
         var start = 0
         while true {
             let end = unsafe text.firstLineEnd(from: start)
-            append(prefix)
+            append("data: ")
             unsafe append(text.slice(start..<end))
             append(UInt8(ascii: "\n"))
             if end == text.count { return }
