@@ -1,3 +1,5 @@
+import CBytes
+
 /// Bytes that wait: received and not yet understood, or encoded and not yet written.
 ///
 /// A queue is one block of memory. Offsets count from the first byte that was not
@@ -152,6 +154,13 @@ package struct ByteQueue: ~Copyable {
         unsafe memory[head + offset] = byte
     }
 
+    /// The bytes at `offset` and behind become `more`.
+    package mutating func replace(at offset: Int, with more: UnsafeBufferPointer<UInt8>) {
+        precondition(offset >= 0 && offset + more.count <= count)
+        guard let start = more.baseAddress else { return }
+        unsafe (memory + head + offset).update(from: start, count: more.count)
+    }
+
     /// Every `old` byte at or behind `start` becomes `new`.
     package mutating func replaceAll(_ old: UInt8, with new: UInt8, from start: Int) {
         precondition(start >= 0 && start <= count)
@@ -173,7 +182,9 @@ extension UnsafeBufferPointer<UInt8> {
     }
 
     package func isEqual(to array: [UInt8]) -> Bool {
-        unsafe count == array.count && elementsEqual(array)
+        guard count == array.count else { return false }
+        guard let start = baseAddress, count > 0 else { return true }
+        return unsafe array.withUnsafeBytes { unsafe memcmp(start, $0.baseAddress!, count) } == 0
     }
 
     /// The bytes at `range`, which must lie inside.

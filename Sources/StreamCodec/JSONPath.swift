@@ -14,6 +14,9 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
     let steps: [Step]
     package let description: String
 
+    /// True for `.`, the whole value.
+    package var isWhole: Bool { steps.isEmpty }
+
     /// Why a text is no path.
     package struct ParseError: Error, Equatable, CustomStringConvertible {
         package var description: String
@@ -31,6 +34,31 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         if steps.count > Self.maxSteps {
             throw ParseError(description: "path of more than \(Self.maxSteps) steps")
         }
+    }
+
+    /// Paths with commas between them; a comma in a key is one inside quotes.
+    package static func list(_ text: String) throws(ParseError) -> [JSONPath] {
+        var paths: [JSONPath] = []
+        var rest = [UInt8](text.utf8)
+        while let comma = firstOutsideQuotes(UInt8(ascii: ","), in: rest) {
+            paths.append(try JSONPath(String(decoding: rest[..<comma], as: UTF8.self)))
+            rest.removeFirst(comma + 1)
+        }
+        return paths + [try JSONPath(String(decoding: rest, as: UTF8.self))]
+    }
+
+    /// Where the byte stands outside the quoted keys of the path at the start of `text`. A pointer
+    /// has none.
+    package static func firstOutsideQuotes(_ byte: UInt8, in text: [UInt8]) -> Int? {
+        let isPointer = text.first == UInt8(ascii: "/")
+        var isQuoted = false
+        var isEscaped = false
+        for (index, next) in text.enumerated() {
+            if next == byte && !isQuoted { return index }
+            if next == UInt8(ascii: "\"") && !isEscaped && !isPointer { isQuoted.toggle() }
+            isEscaped = isQuoted && next == UInt8(ascii: "\\") && !isEscaped
+        }
+        return nil
     }
 
     private static func parsePointer(_ bytes: [UInt8]) throws(ParseError) -> [Step] {
@@ -133,58 +161,53 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         return step
     }
 
-    // MARK: Look-up
-
     /// Where the value stands in `bytes`, or nil when there is none. The whole text is validated
     /// on the way. Of equal keys in an object the last one counts, as in jq.
     package func find(
         in bytes: UnsafeBufferPointer<UInt8>, maxDepth: Int = JSON.defaultMaxDepth
     ) throws(JSONError) -> Range<Int>? {
-        var scanner = unsafe JSONScanner(bytes, maxDepth: maxDepth)
-        do throws(JSONError) {
-            scanner.skipWhitespace()
-            let found = try unsafe find(in: bytes, &scanner, step: 0)
-            try scanner.finish()
-            return found
-        } catch {
-            throw scanner.earliest(error)
+        var found: Range<Int>?
+        let path = self
+        var lookup = unsafe JSONLookup(bytes, maxDepth: maxDepth)
+        try unsafe withUnsafePointer(to: path) { path throws(JSONError) in
+            try unsafe withUnsafeMutablePointer(to: &found) { found throws(JSONError) in
+                try unsafe lookup.run(
+                    UnsafeBufferPointer(start: path, count: 1),
+                    UnsafeMutableBufferPointer(start: found, count: 1))
+            }
+        }
+        return found
+    }
+
+    /// True when the value at `step` is to be looked for in the member `key`, which stands there
+    /// as it is written.
+    @inline(__always)
+    func leads(at step: Int, into key: UnsafeBufferPointer<UInt8>) -> Bool {
+        switch steps[step] {
+        case .key(let wanted), .either(key: let wanted, index: _):
+            unsafe key.unescapes(to: wanted)
+        case .index: false
         }
     }
 
-    private func find(
-        in bytes: UnsafeBufferPointer<UInt8>, _ scanner: inout JSONScanner, step: Int
-    ) throws(JSONError) -> Range<Int>? {
-        if step == steps.count { return try scanner.valueRange() }
-        var found: Range<Int>?
-        var isFirst = true
-        switch (steps[step], scanner.next) {
-        case (.key(let wanted), UInt8(ascii: "{")),
-            (.either(key: let wanted, index: _), UInt8(ascii: "{")):
-            try scanner.enter()
-            while let key = try scanner.nextKey(isFirst: isFirst) {
-                isFirst = false
-                if unsafe bytes.slice(key).unescapes(to: wanted) {
-                    found = try unsafe find(in: bytes, &scanner, step: step + 1)
-                } else {
-                    try scanner.skipValue()
-                }
-            }
-        case (.index(let wanted), UInt8(ascii: "[")),
-            (.either(key: _, index: let wanted), UInt8(ascii: "[")):
-            try scanner.enter()
-            var index = 0
-            while try scanner.nextElement(isFirst: isFirst) {
-                isFirst = false
-                if index == wanted {
-                    found = try unsafe find(in: bytes, &scanner, step: step + 1)
-                } else {
-                    try scanner.skipValue()
-                }
-                index += 1
-            }
-        default:
-            try scanner.skipValue()
+    /// For each first byte that the key at `step` may have as it is written, the bit whose number
+    /// is that of the byte modulo 64.
+    func firstBytes(at step: Int) -> UInt64 {
+        let bit = { (byte: UInt8) in 1 << UInt64(byte & 63) as UInt64 }
+        return switch steps[step] {
+        case .key(let wanted), .either(key: let wanted, index: _):
+            // An empty key has its closing quote there.
+            bit(wanted.first ?? UInt8(ascii: "\"")) | bit(UInt8(ascii: "\\"))
+        case .index: 0
         }
-        return found
+    }
+
+    /// True when the value at `step` is to be looked for in the element at `index` of an array.
+    @inline(__always)
+    func leads(at step: Int, into index: Int) -> Bool {
+        switch steps[step] {
+        case .index(let wanted), .either(key: _, index: let wanted): index == wanted
+        case .key: false
+        }
     }
 }

@@ -89,9 +89,9 @@ package struct JSONScanner {
                 p = try endOfString(p, &block)
                 if isKey {
                     isKey = false
-                    p = endOfWhitespace(p)
+                    p = endOfWhitespace(before: UInt8(ascii: ":"), p)
                     if byte(at: p) != UInt8(ascii: ":") { throw failure(.colon, at: p) }
-                    p = endOfWhitespace(p + 1)
+                    p = endOfWhitespace(before: UInt8(ascii: "\""), p + 1)
                     continue value
                 }
             case UInt8(ascii: "{"), UInt8(ascii: "["):
@@ -109,9 +109,9 @@ package struct JSONScanner {
             }
             // Behind a value, or before the bracket that closes an empty one.
             while open.count > 0 {
-                p = endOfWhitespace(p)
+                p = endOfWhitespace(before: UInt8(ascii: ","), p)
                 if byte(at: p) == UInt8(ascii: ",") {
-                    p = endOfWhitespace(p + 1)
+                    p = endOfWhitespace(before: UInt8(ascii: "\""), p + 1)
                     isKey = try startsKey(p, open)
                     continue value
                 }
@@ -160,6 +160,12 @@ package struct JSONScanner {
             }
         }
         return p
+    }
+
+    /// The same where `byte` is what comes mostly: compact JSON has no white space.
+    @inline(__always)
+    private func endOfWhitespace(before byte: UInt8, _ p: Int) -> Int {
+        self.byte(at: p) == byte ? p : endOfWhitespace(p)
     }
 
     /// A string; its opening quote stands at `p`.
@@ -227,6 +233,12 @@ package struct JSONScanner {
     private func endOfDigits(_ p: Int) throws(JSONError) -> Int {
         guard isDigit(byte(at: p)) else { throw failure(.digit, at: p) }
         var p = p + 1
+        // Sixteen at once, where so many bytes are there.
+        while p + 16 <= end {
+            let others = unsafe ~cb_mask16_digit(start + p) & 0xFFFF
+            if others != 0 { return p + others.trailingZeroBitCount }
+            p += 16
+        }
         while isDigit(byte(at: p)) { p += 1 }
         return p
     }
@@ -274,26 +286,56 @@ package struct JSONScanner {
     /// escapes as they are; nil behind the end of the object. `isFirst` is right after `enter`.
     @inline(__always)
     package mutating func nextKey(isFirst: Bool) throws(JSONError) -> Range<Int>? {
-        skipWhitespace()
-        if next == UInt8(ascii: "}") {
-            position += 1
-            depth -= 1
-            return nil
+        try nextKey(isFirst: isFirst, where: { _ in true })
+    }
+
+    /// The same for the next member whose key is wanted; the members before it are consumed.
+    @inline(__always)
+    package mutating func nextKey(
+        isFirst: Bool, where isWanted: (Range<Int>) -> Bool
+    ) throws(JSONError) -> Range<Int>? {
+        // Locals stay in registers, as in `skipValue`.
+        var p = position
+        var block = block
+        var needsComma = !isFirst
+        while true {
+            p = endOfWhitespace(before: UInt8(ascii: ","), p)
+            if byte(at: p) == UInt8(ascii: "}") {
+                position = p + 1
+                self.block = block
+                depth -= 1
+                return nil
+            }
+            if needsComma {
+                if byte(at: p) != UInt8(ascii: ",") { throw failure(.commaOrBrace, at: p) }
+                p = endOfWhitespace(before: UInt8(ascii: "\""), p + 1)
+            }
+            needsComma = true
+            if byte(at: p) != UInt8(ascii: "\"") { throw failure(.name, at: p) }
+            let start = p + 1
+            p = try endOfString(p, &block)
+            let key = start..<(p - 1)
+            p = endOfWhitespace(before: UInt8(ascii: ":"), p)
+            if byte(at: p) != UInt8(ascii: ":") { throw failure(.colon, at: p) }
+            p = endOfWhitespace(before: UInt8(ascii: "\""), p + 1)
+            if isWanted(key) {
+                position = p
+                self.block = block
+                return key
+            }
+            switch byte(at: p) {
+            case UInt8(ascii: "\""):
+                p = try endOfString(p, &block)
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                position = p
+                self.block = block
+                try skipValue()
+                p = position
+                block = self.block
+            default:
+                p = try endOfScalar(p)
+            }
         }
-        if !isFirst {
-            if next != UInt8(ascii: ",") { throw failure(.commaOrBrace, at: position) }
-            position += 1
-            skipWhitespace()
-        }
-        if next != UInt8(ascii: "\"") { throw failure(.name, at: position) }
-        let key = position + 1
-        try skipString()
-        let keyEnd = position - 1
-        skipWhitespace()
-        if next != UInt8(ascii: ":") { throw failure(.colon, at: position) }
-        position += 1
-        skipWhitespace()
-        return key..<keyEnd
     }
 
     /// Consumes up to the next element of an array: false behind its end.

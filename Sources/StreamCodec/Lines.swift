@@ -66,6 +66,31 @@ package struct LineReader {
         }
     }
 
+    /// Passes over up to `limit` complete lines at once, without a look into them, and says how
+    /// many; blank lines are passed too and, unless `keepsBlank`, not counted. Fewer come when a
+    /// line is not complete, or could be longer than `maxLine`: `next` must have it.
+    package mutating func skip(_ queue: inout ByteQueue, limit: Int, keepsBlank: Bool) -> Int {
+        // Between two lines, nothing of the next one searched yet.
+        guard scanned == taken, !isAtStart, !isDiscarding, limit > 0, queue.count - taken <= maxLine
+        else { return 0 }
+        queue.consume(taken)
+        taken = 0
+        let bytes = unsafe queue.bytes
+        guard let start = bytes.baseAddress, !queue.isEmpty else {
+            scanned = 0
+            return 0
+        }
+        var lines = 0
+        var blanks = 0
+        let size = unsafe cb_skip_lines(
+            start, bytes.count, limit, keepsBlank ? 1 : 0, &lines, &blanks)
+        queue.consume(size)
+        // Fewer than asked for: there is no line feed in the rest.
+        scanned = lines < limit ? queue.count : 0
+        number += lines + blanks
+        return lines
+    }
+
     /// The line's length without a carriage return before its end.
     @inline(__always)
     private func length(_ end: Int, _ queue: borrowing ByteQueue) -> Int {

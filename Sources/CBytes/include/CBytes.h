@@ -22,7 +22,7 @@
 
 /* Sixteen bytes at p, a bit for each of some kind. lf and crlf: what ends a line. string:
    what ends a run of plain JSON string text, '"', '\\' and the control characters below
-   0x20. high: what is not ASCII. */
+   0x20. high: what is not ASCII. digit: 0 to 9. */
 #if defined(__SSE2__)
 
 CB_INLINE uint32_t cb_mask16_lf(const uint8_t *p) {
@@ -46,6 +46,11 @@ CB_INLINE uint32_t cb_mask16_string(const uint8_t *p) {
 
 CB_INLINE uint32_t cb_mask16_high(const uint8_t *p) {
     return (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)p));
+}
+
+CB_INLINE uint32_t cb_mask16_digit(const uint8_t *p) {
+    __m128i v = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8('0'));
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(9)), v));
 }
 
 #elif defined(__ARM_NEON) && defined(__aarch64__)
@@ -78,6 +83,10 @@ CB_INLINE uint32_t cb_mask16_high(const uint8_t *p) {
     return cb_neon_bits(vcgeq_u8(vld1q_u8(p), vdupq_n_u8(0x80)));
 }
 
+CB_INLINE uint32_t cb_mask16_digit(const uint8_t *p) {
+    return cb_neon_bits(vcleq_u8(vsubq_u8(vld1q_u8(p), vdupq_n_u8('0')), vdupq_n_u8(9)));
+}
+
 #else
 
 #define CB_SCALAR_MASK(name, test)                 \
@@ -94,6 +103,7 @@ CB_SCALAR_MASK(cb_mask16_lf, c == '\n')
 CB_SCALAR_MASK(cb_mask16_crlf, c == '\n' || c == '\r')
 CB_SCALAR_MASK(cb_mask16_string, c < 0x20 || c == '"' || c == '\\')
 CB_SCALAR_MASK(cb_mask16_high, c >= 0x80)
+CB_SCALAR_MASK(cb_mask16_digit, c >= '0' && c <= '9')
 
 #endif
 
@@ -166,6 +176,14 @@ size_t cb_json_escape(const uint8_t *p, size_t n, uint8_t *out, size_t *written)
  * Returns the bytes read and sets *written. out has room for n + 64 bytes.
  */
 size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *written);
+
+/*
+ * Passes over complete lines of [p, p + n), where p begins a line, until `limit` of them were
+ * passed that are not blank, or that are, when keeps_blank. Returns the bytes passed and sets
+ * *lines to how many of those lines they are and *blanks to the blank ones between them.
+ */
+size_t cb_skip_lines(
+    const uint8_t *p, size_t n, size_t limit, int keeps_blank, size_t *lines, size_t *blanks);
 
 /* For tests, on a machine that has all of them: from now on, no vectors longer than so many
    bytes in the three loops above (64: AVX-512, 16: SSSE3, 0: none). */

@@ -1,0 +1,139 @@
+/// Points in time as nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted. The last
+/// one is that of the Int64, 2262-04-11T23:47:16.854775807Z.
+package enum Timestamp {
+    /// What a number counts.
+    package enum Unit: String, CaseIterable, Sendable {
+        /// Told from the magnitude: below 1e11 seconds, below 1e14 milliseconds, below 1e17
+        /// microseconds, else nanoseconds. That is right for all times from March 1973 on.
+        case auto
+        case s, ms, us, ns
+    }
+
+    private static let last = UInt64(Int64.max)
+
+    // MARK: Numbers
+
+    /// The time that a JSON number says, cut to whole nanoseconds; nil when the text is none, or
+    /// a negative one, or the time is later than the last.
+    package static func number(_ text: UnsafeBufferPointer<UInt8>, unit: Unit) -> UInt64? {
+        guard let number = unsafe DecimalNumber(text) else { return nil }
+        if number.isNegative && number.digits != 0 { return nil }
+        // Digits beyond nineteen are decimals of the nanosecond when the time is in range.
+        guard let time = number.magnitude(timesTenToThe: power(of: unit, for: number)) else {
+            return nil
+        }
+        return time <= last ? time : nil
+    }
+
+    /// The power of ten of the nanoseconds in a unit.
+    private static func power(of unit: Unit, for number: DecimalNumber) -> Int {
+        switch unit {
+        case .s: return 9
+        case .ms: return 6
+        case .us: return 3
+        case .ns: return 0
+        case .auto:
+            switch number.magnitude(timesTenToThe: 0) ?? .max {
+            case ..<100_000_000_000: return 9
+            case ..<100_000_000_000_000: return 6
+            case ..<100_000_000_000_000_000: return 3
+            default: return 0
+            }
+        }
+    }
+
+    // MARK: Dates
+
+    /// The time that an RFC 3339 text says (section 5.6): `t` and `z` may be lower case and a
+    /// space may stand for the T. Of the fraction's digits nine count. A leap second is the start
+    /// of the next second. Nil when the text is none, or the time is before 1970 or later than
+    /// the last.
+    package static func rfc3339(_ text: UnsafeBufferPointer<UInt8>) -> UInt64? {
+        var rest = unsafe Cursor(text)
+        guard let days = days(&rest),
+            rest.skip(UInt8(ascii: "T")) || rest.skip(UInt8(ascii: "t"))
+                || rest.skip(UInt8(ascii: " ")),
+            let hour = number(&rest, digits: 2, in: 0...23), rest.skip(UInt8(ascii: ":")),
+            let minute = number(&rest, digits: 2, in: 0...59), rest.skip(UInt8(ascii: ":")),
+            let second = number(&rest, digits: 2, in: 0...60),
+            var nanoseconds = fraction(&rest), let offset = offset(&rest), rest.isAtEnd
+        else { return nil }
+        let minutes = (days * 24 + hour) * 60 + minute - offset
+        if second == 60 {
+            // Leap seconds end a day in UTC (section 5.7).
+            guard minutes % (24 * 60) == 24 * 60 - 1 else { return nil }
+            nanoseconds = 0
+        }
+        guard let seconds = UInt64(exactly: minutes * 60 + second) else { return nil }
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow || whole > last - nanoseconds ? nil : whole + nanoseconds
+    }
+
+    /// The days from 1970-01-01 to a `YYYY-MM-DD`; nil when there is no such day.
+    private static func days(_ rest: inout Cursor) -> Int? {
+        guard let year = number(&rest, digits: 4, in: 0...9999), rest.skip(UInt8(ascii: "-")),
+            let month = number(&rest, digits: 2, in: 1...12), rest.skip(UInt8(ascii: "-")),
+            let day = number(&rest, digits: 2, in: 1...31)
+        else { return nil }
+        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        let monthStart = daysBeforeMonth[month - 1] + (isLeapYear && month > 2 ? 1 : 0)
+        let nextStart = daysBeforeMonth[month] + (isLeapYear && month > 1 ? 1 : 0)
+        guard day <= nextStart - monthStart else { return nil }
+        return daysBeforeYear(year) - daysBeforeYear(1970) + monthStart + day - 1
+    }
+
+    /// In a year that is no leap year, for January to the next January.
+    private static let daysBeforeMonth = [
+        0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365,
+    ]
+
+    /// The days from 0000-01-01, year 0 being a leap year.
+    private static func daysBeforeYear(_ year: Int) -> Int {
+        // The leap years before this one, which are those up to the one before it.
+        365 * year + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400
+    }
+
+    /// The nanoseconds of a fraction that may be there; nil when its point has no digits.
+    private static func fraction(_ rest: inout Cursor) -> UInt64? {
+        guard rest.skip(UInt8(ascii: ".")) else { return 0 }
+        guard var digit = rest.digit() else { return nil }
+        var nanoseconds: UInt64 = 0
+        var weight: UInt64 = 100_000_000
+        while true {
+            nanoseconds += digit * weight
+            weight /= 10
+            guard let next = rest.digit() else { return nanoseconds }
+            digit = next
+        }
+    }
+
+    /// The minutes by which local time is ahead of UTC; nil when no offset stands there.
+    private static func offset(_ rest: inout Cursor) -> Int? {
+        switch rest.byte() {
+        case UInt8(ascii: "Z"), UInt8(ascii: "z"): return 0
+        case UInt8(ascii: "+"): return minutes(&rest)
+        case UInt8(ascii: "-"): return minutes(&rest).map { -$0 }
+        default: return nil
+        }
+    }
+
+    private static func minutes(_ rest: inout Cursor) -> Int? {
+        guard let hours = number(&rest, digits: 2, in: 0...23), rest.skip(UInt8(ascii: ":")),
+            let minutes = number(&rest, digits: 2, in: 0...59)
+        else { return nil }
+        return hours * 60 + minutes
+    }
+
+    /// A number of exactly so many digits, in a range.
+    @inline(__always)
+    private static func number(
+        _ rest: inout Cursor, digits: Int, in range: ClosedRange<Int>
+    ) -> Int? {
+        var number = 0
+        for _ in 0..<digits {
+            guard let digit = rest.digit() else { return nil }
+            number = number * 10 + Int(digit)
+        }
+        return range.contains(number) ? number : nil
+    }
+}
