@@ -48,6 +48,7 @@ let package = Package(
     products: [
         .executable(name: "sse-encode", targets: ["sse-encode"]),
         .executable(name: "sse-decode", targets: ["sse-decode"]),
+        .executable(name: "stream-sample", targets: ["stream-sample"]),
     ],
     targets: [
         .systemLibrary(
@@ -67,6 +68,9 @@ let package = Package(
             swiftSettings: strict, linkerSettings: staticTool),
         .executableTarget(
             name: "sse-decode", dependencies: ["StreamCodec", "StreamTool"],
+            swiftSettings: strict, linkerSettings: staticTool),
+        .executableTarget(
+            name: "stream-sample", dependencies: ["StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
         .testTarget(name: "StreamCodecTests", dependencies: ["CBytes", "StreamCodec"]),
         .testTarget(name: "ToolTests"),

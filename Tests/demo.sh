@@ -46,6 +46,16 @@ show 0 'Prices that came twice are dropped, those that came late are put in thei
 show 0 'Long data in pieces that fit through a narrow channel, and whole again.' \
     "sse-encode -d --chunk 64 agent.jsonl | sse-decode -d --join-chunks | cmp - agent.jsonl &&
     echo same"
+show 0 'Three lines of a log; the seed makes them the same ones each time.' \
+    "stream-sample -n 3 --seed 7 access.jsonl"
+show 0 'A quarter of the clients with all that they did, by a hash of the address.' \
+    "stream-sample -p 25% --key .remote access.jsonl | jq -r .remote | sort | uniq -c"
+show 0 'One line of each kind, and every answer besides.' \
+    "stream-sample -n 1 --by .type --seed 1 --keep .type=answer agent.jsonl"
+show 0 'The newest price of each symbol.' \
+    "sse-decode -d -e price prices.sse | stream-sample --latest .symbol"
+show 0 'A long series as a chart of eight points.' \
+    "stream-sample --lttb 8 -x .t -y .cpu metrics.jsonl | jq -r .cpu | paste -sd ' '"
 show 0 'Compressed on the way: gzip input is recognised by itself.' \
     "sse-encode -d -z metrics.jsonl | sse-decode -d | cmp - metrics.jsonl && echo same"
 show 0 'What an HTTP server would answer, behind a socket that systemd accepts.' \
@@ -58,6 +68,8 @@ show 65 'An error page is no stream without events.' \
     "sse-decode page.html"
 show 65 'Nor is the JSON of an error.' \
     "sse-decode error.json"
+show 65 'A sample of what came before the bad line.' \
+    "printf '%s\n' '{\"k\":1}' '{\"k\":2}' '{\"k\":}' | stream-sample -n 2 --by .k"
 show 65 'A line that is no JSON is named with its line and byte.' \
     "printf '%s\n' '{\"a\":1}' '{\"a\" 2}' | sse-encode -d"
 

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,8 +90,29 @@ void clinux_clear_signal_fd(void) {
     (void)ignored;
 }
 
+void clinux_sleep(uint64_t nanoseconds) {
+    struct timespec time = {
+        .tv_sec = (time_t)(nanoseconds / 1000000000u),
+        .tv_nsec = (long)(nanoseconds % 1000000000u),
+    };
+    struct pollfd ready = {.fd = signal_fd, .events = POLLIN};
+    if (ppoll(&ready, 1, &time, NULL) > 0) {
+        clinux_clear_signal_fd();
+    }
+}
+
 int clinux_open(const char *path, int flags, unsigned mode) {
     return open(path, flags | O_CLOEXEC, (mode_t)mode);
+}
+
+int clinux_open_input(const char *path) {
+    struct stat status;
+    int is_fifo = stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | (is_fifo ? O_NONBLOCK : 0));
+    if (fd >= 0 && is_fifo) {
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    }
+    return fd;
 }
 
 int clinux_is_open(int fd) { return fcntl(fd, F_GETFD) != -1; }

@@ -22,6 +22,8 @@ package struct Input: ~Copyable {
         case timeout
         /// The end of this operand.
         case end
+        /// SIGUSR1 came, and the counters were written.
+        case request
         /// SIGTERM or SIGINT came: finish in order.
         case stopped
     }
@@ -60,8 +62,6 @@ package struct Input: ~Copyable {
             do {
                 try open(operand)
                 return true
-            } catch is Failure where isStopped() {
-                return false
             } catch let failure as Failure where !report.stopsAtBadInput {
                 report.passOver(failure)
             }
@@ -70,12 +70,7 @@ package struct Input: ~Copyable {
     }
 
     private mutating func open(_ operand: Operand) throws {
-        descriptor = name == "-" ? 0 : clinux_open(operand.path, O_RDONLY, 0)
-        // Opening a FIFO waits for its writer.
-        while descriptor < 0 && errno == EINTR && !isStopped() {
-            report.serveRequest()
-            descriptor = clinux_open(operand.path, O_RDONLY, 0)
-        }
+        descriptor = name == "-" ? 0 : clinux_open_input(operand.path)
         if descriptor < 0 { throw Failure(.noInput, errno: errno, name) }
         var status = stat()
         fileSize = nil
@@ -212,6 +207,7 @@ package struct Input: ~Copyable {
     private func wait(until deadline: UInt64?) throws -> Arrival? {
         while true {
             report.serveRequest()
+            if report.takeRequest() { return .request }
             if clinux_stop_signal() != 0 { return .stopped }
             let tick = report.nextTick
             if tick != nil { report.tick(inputSize: fileSize.map { startBytes + $0 }) }

@@ -104,6 +104,29 @@ extension Option {
         }
     }
 
+    /// Several paths with commas between them.
+    package static func paths(
+        _ short: Character?, _ long: String,
+        _ set: @escaping (inout Settings, [JSONPath]) -> Void, _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required("PATH[,PATH...]")) { settings, value in
+            do throws(JSONPath.ParseError) {
+                set(&settings, try JSONPath.list(value ?? ""))
+            } catch {
+                throw UsageError(error.description)
+            }
+        }
+    }
+
+    package static func rate(
+        _ short: Character?, _ long: String, _ set: @escaping (inout Settings, Rate) -> Void,
+        _ text: String
+    ) -> Option {
+        Option(short, long, text, argument: .required("N/s")) { settings, value in
+            set(&settings, try Value.rate(value ?? ""))
+        }
+    }
+
     /// Without an argument, where `standard` allows that, it is `standard`.
     package static func count(
         _ short: Character?, _ long: String, _ name: String,

@@ -64,6 +64,15 @@ package final class Report {
         }
     }
 
+    /// Sets a counter that is kept elsewhere; one that stays 0 is not shown.
+    package func set(_ count: Int, as name: String) {
+        if let index = others.firstIndex(where: { $0.name == name }) {
+            others[index].count = count
+        } else if count > 0 {
+            others.append((name, count))
+        }
+    }
+
     /// True when some input was rejected, so that the exit status is 1.
     package var isPartial: Bool { rejected > 0 }
 
@@ -201,7 +210,28 @@ package final class Report {
 
     /// SIGUSR1 asked for the counters.
     func serveRequest() {
-        if clinux_take_report_request() != 0 { writeStatsNow() }
+        if clinux_take_report_request() == 0 { return }
+        writeStatsNow()
+        wasRequested = true
+    }
+
+    private var wasRequested = false
+
+    /// True once after a request was served: a tool may have more to show.
+    func takeRequest() -> Bool {
+        defer { wasRequested = false }
+        return wasRequested
+    }
+
+    /// Waits until a point in time (monotonic nanoseconds), or until a signal asks to stop.
+    package func sleep(until deadline: UInt64) {
+        while clinux_stop_signal() == 0 {
+            serveRequest()
+            let now = clinux_monotonic_nanoseconds()
+            if now >= deadline { return }
+            if nextTick != nil { tick(inputSize: nil) }
+            clinux_sleep(min(deadline - now, nextTick ?? .max))
+        }
     }
 
     /// The last words: counters where options ask for them.

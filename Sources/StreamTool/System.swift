@@ -4,6 +4,13 @@ import Glibc
 /// Nanoseconds on a clock that is never set.
 package func monotonicNanoseconds() -> UInt64 { clinux_monotonic_nanoseconds() }
 
+/// Nanoseconds since 1970-01-01T00:00:00Z.
+package func realtimeNanoseconds() -> UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
+
 /// True once SIGTERM or SIGINT came.
 package func isStopped() -> Bool { clinux_stop_signal() != 0 }
 

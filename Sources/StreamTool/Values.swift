@@ -45,6 +45,43 @@ package enum Value {
         return number << shift
     }
 
+    /// From `100/s`, `30/m`, `1000/h`, `0.5/s`; a bare number is a second's.
+    package static func rate(_ text: String) throws(UsageError) -> Rate {
+        let problem = UsageError("expected a rate such as 100/s, 30/m or 1000/h, not '\(text)'")
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let seconds: Double
+        switch parts.count == 1 ? "s" : parts.count == 2 ? parts[1] : "" {
+        case "s": seconds = 1
+        case "m": seconds = 60
+        case "h": seconds = 3600
+        case "d": seconds = 86400
+        default: throw problem
+        }
+        // Between one in 30 years and one in a nanosecond, the clock's step.
+        guard let number = decimal(parts[0]), (1e-9...1e9).contains(number / seconds)
+        else { throw problem }
+        return Rate(count: number, seconds: seconds)
+    }
+
+    /// A share from 0 to 1: `0.01`, `1e-3` or `1%`.
+    package static func share(_ text: String) throws(UsageError) -> Double {
+        let isPercent = text.hasSuffix("%")
+        guard let number = decimal(isPercent ? text.dropLast() : text[...]),
+            (0...1).contains(isPercent ? number / 100 : number)
+        else { throw UsageError("expected a number from 0 to 1, or 1%, not '\(text)'") }
+        return isPercent ? number / 100 : number
+    }
+
+    /// A number in decimal digits, `0.5`, `-2` or `1e-3`; nil for anything else that passes for a
+    /// Double: hexadecimal digits, an infinity.
+    package static func decimal(_ text: some StringProtocol) -> Double? {
+        let isDecimal = text.utf8.allSatisfy {
+            (UInt8(ascii: "+")...UInt8(ascii: "9")).contains($0) && $0 != UInt8(ascii: "/")
+                || $0 | 0x20 == UInt8(ascii: "e")
+        }
+        return isDecimal ? Double(text).flatMap { $0.isFinite ? $0 : nil } : nil
+    }
+
     /// A whole number in `range`.
     package static func count(
         _ text: String, in range: ClosedRange<Int>
@@ -56,6 +93,14 @@ package enum Value {
         }
         return number
     }
+}
+
+/// So many events in so many seconds.
+package struct Rate {
+    package var count: Double
+    package var seconds: Double
+
+    package var perSecond: Double { count / seconds }
 }
 
 /// `1.4 GB`, `12 kB`, for people; powers of 1000.

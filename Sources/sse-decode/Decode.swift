@@ -32,6 +32,8 @@ func decode(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
                 try decodeEvents(&decoder, &queue, &pipeline, &run)
                 try endStream(&decoder, &queue, begins: start, &pipeline, &run)
                 continue inputs
+            case .request:
+                break
             case .stopped:
                 break inputs
             }

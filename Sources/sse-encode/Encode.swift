@@ -38,6 +38,8 @@ private func encodeStream(
             case .timeout:
                 run.output.buffer.append(": heartbeat\n\n")
                 heartbeat.beat()
+            case .request:
+                break
             case .stopped:
                 break inputs
             }

@@ -82,6 +82,13 @@ import Testing
         #expect(try run("sse-decode", "-d", deep.text).text.hasPrefix("\"[[["))
         #expect(try run("sse-decode", "-d --max-depth 1M", deep.text).ending == .exit(64))
         #expect(try run("sse-decode", "-d --max-depth 100000", deep.text).text == closed + "\n")
+        for arguments in [
+            "-p1 --strict", "-n9 --by .a,.[0][0]", "-p1 --keep .a=x --max-depth 1048576",
+        ] {
+            #expect(try run("stream-sample", arguments, line).ending == .exit(65))
+            let sampled = try run("stream-sample", "\(arguments) --max-depth 1048576", closed)
+            #expect(sampled.text == closed + "\n")
+        }
     }
 
     // MARK: --rejects

@@ -12,7 +12,10 @@ import Testing
         return try #require(Int(line.filter(\.isNumber)))
     }
 
-    @Test(arguments: [("sse-encode", "-d", "", "\n"), ("sse-decode", "-d", "data: ", "\n\n")])
+    @Test(arguments: [
+        ("sse-encode", "-d", "", "\n"), ("sse-decode", "-d", "data: ", "\n\n"),
+        ("stream-sample", "-p 1", "", "\n"), ("stream-sample", "-p 1 --strict", "", "\n"),
+    ])
     func skipped(_ tool: String, _ form: String, _ begin: String, _ end: String) throws {
         let session = try start(tool, "\(form) --max-line=1M --on-error=skip")
         session.write(begin)
@@ -28,7 +31,10 @@ import Testing
         #expect(result.errors.hasSuffix("\(tool): 1 rejected\n"))
     }
 
-    @Test(arguments: [("sse-encode", "-d", ""), ("sse-decode", "-d", "data: ")])
+    @Test(arguments: [
+        ("sse-encode", "-d", ""), ("sse-decode", "-d", "data: "), ("stream-sample", "-n 0", ""),
+        ("stream-sample", "-p 0 -t", ""), ("stream-sample", "--latest .", ""),
+    ])
     func stops(_ tool: String, _ form: String, _ begin: String) throws {
         let session = try start(tool, "\(form) --max-line=1M")
         session.write(begin)
@@ -83,6 +89,27 @@ import Testing
         let result = session.finish()
         #expect(result.ending == .exit(0))
         #expect(result.output.count == (8 << 20) + 8)
+    }
+
+    /// What is held is counted in lines or in keys, of which more come than --max-keys.
+    @Test(arguments: [
+        "-n 1000", "-n 1000 --weight .n", "-n 100 --invert", "-p 0.5", "-p 0.5 --key .k",
+        "--nth 3", "--rate 1000/s", "--adapt 1000/s", "--distinct .k", "--change .n",
+        "--first .k --every 1ms", "--latest .k", "-n 2 --by .k", "--rate 1/s --by .k",
+        "--nth 2 --by .k --annotate r", "--lttb 9 -y .n --by .k", "-n 99 --every 1ms",
+        "--latest .k --max-memory 64K",
+    ])
+    func memoryDoesNotGrowWithWhatIsSampled(_ method: String) throws {
+        let lines = (0..<20_000).map { "{\"n\":\($0),\"k\":\"some words and \($0)\"}\n" }
+        let block = Array(lines.joined().utf8)
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        let session = try start(
+            "stream-sample", "\(method) --max-keys 1000 -q", stdout: .descriptor(null))
+        for _ in 0..<6 { session.write(block) }
+        #expect(try peak(of: session) < 8 << 10)
+        session.closeInput()
+        #expect(session.finish().ending == .exit(0))
     }
 
     @Test(arguments: ["-r", "-d", "-j", "-t", "-z"])

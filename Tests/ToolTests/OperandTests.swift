@@ -31,6 +31,16 @@ import Testing
             "an operand that begins with a dash", "-d -- -x", output: "", status: 66,
             errors: "sse-encode: -x: No such file or directory\n"),
         .encode("options after operands", "- -d", "1\n", output: "data: 1\n\n"),
+        .sample(
+            "a directory is no sample", "-n 1 .", output: "", status: 74,
+            errors: "stream-sample: .: Is a directory\n"),
+        .sample(
+            "a missing operand of stream-sample", "--nth 2 - none -", "1\n2\n3", output: "1\n3\n",
+            status: 66, errors: "stream-sample: none: No such file or directory\n"),
+        .sample(
+            "which can be skipped", "-n 9 --on-error=skip none -", "1\n", output: "1\n", status: 1,
+            errors: "stream-sample: none: No such file or directory\n"
+                + "stream-sample: 1 rejected\n"),
     ]
 
     @Test func partOfAnEventDoesNotReachIntoTheNextInput() throws {
@@ -73,6 +83,13 @@ import Testing
     @Test func gzipForSSEEncode() throws {
         let result = try shell("gzip -c agent.jsonl | sse-encode -d | sse-decode -d")
         #expect(try result.text == Files.sample("agent.jsonl"))
+    }
+
+    @Test func gzipForStreamSample() throws {
+        let result = try shell(
+            Self.members + "stream-sample -p 1 \"$d/a.gz\" - \"$d/b.gz\" < access.jsonl")
+        let expected = try ["prices.sse", "access.jsonl", "openai.sse"].map(Files.sample)
+        #expect(result.text == expected.joined().replacing("\n\n", with: "\n"))
     }
 
     @Test func emptyMembers() throws {

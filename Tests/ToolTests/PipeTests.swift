@@ -8,16 +8,20 @@ import Testing
     @Test func aFullDevice() throws {
         for tool in [
             "sse-encode -d agent.jsonl", "sse-decode prices.sse", "sse-decode -z prices.sse",
+            "stream-sample -p1 agent.jsonl", "stream-sample -n1 agent.jsonl",
+            "stream-sample -z --latest .type agent.jsonl",
+            "stream-sample --rate 9 --pace agent.jsonl",
         ] {
             let result = try shell("\(tool) > /dev/full")
             #expect(result.ending == .exit(74))
-            #expect(result.errors == "\(tool.prefix(10)): \(Self.full)")
+            #expect(result.errors == "\(tool.prefix { $0 != " " }): \(Self.full)")
         }
     }
 
     @Test func closedStandardInput() throws {
-        for tool in ["sse-encode", "sse-decode"] {
-            let session = try start(tool, stdin: .closed)
+        for (tool, arguments) in [("sse-encode", ""), ("sse-decode", ""), ("stream-sample", "-n1")]
+        {
+            let session = try start(tool, arguments, stdin: .closed)
             let result = session.finish()
             #expect(result.ending == .exit(74))
             #expect(result.errors == "\(tool): -: Bad file descriptor\n")
@@ -45,11 +49,17 @@ import Testing
     @Test(arguments: ["", "trap '' PIPE; "]) func theReaderIsGone(_ trap: String) throws {
         for (command, line) in [
             ("sse-encode -d", "1\n"), ("sse-decode -d", "data: 1\n\n"),
-            ("sse-decode -d -z", "data: 1\n\n"),
+            ("sse-decode -d -z", "data: 1\n\n"), ("stream-sample -p1", "1\n"),
+            ("stream-sample --latest . --every 1ms", "1\n"),
         ] {
             let session = try Session("/bin/sh", ["-c", "\(trap)exec \(command)"])
             session.closeOutput()
-            session.write(line)
+            // Between its fork and its exec another test's child has our end of the pipe too.
+            var tries = 0
+            repeat {
+                session.write(line)
+                tries += 1
+            } while tries < 250 && session.waitForEnd(seconds: 0.02) == nil
             let result = session.finish()
             #expect(result.ending == .signal(SIGPIPE))
             #expect(result.errors.isEmpty)
@@ -73,6 +83,26 @@ import Testing
         #expect(session.finish().ending == .exit(0))
     }
 
+    /// Nothing is dropped for it; nor does what comes by the clock.
+    @Test(arguments: [
+        "-p 1", "-n 1000000", "--latest .request_id,.n --every 1ms", "--rate 1000000000",
+    ])
+    func aSlowReaderGetsTheWholeSample(_ method: String) throws {
+        let lines = try (0..<20).flatMap { number in
+            try Files.sample("access.jsonl").split(separator: "\n").map {
+                "\($0.dropLast()),\"n\":\(number)}\n"
+            }
+        }
+        let folder = try TemporaryFolder()
+        let file = try folder.write(lines.joined(), to: "lines")
+        let pipe = try makePipe()
+        let session = try start(
+            "stream-sample", "\(method) \(file)", stdout: .descriptor(pipe.writing))
+        close(pipe.writing)
+        #expect(String(decoding: readSlowly(pipe.reading), as: UTF8.self) == lines.joined())
+        #expect(session.finish().ending == .exit(0))
+    }
+
     private func readSlowly(_ descriptor: Int32) -> [UInt8] {
         defer { close(descriptor) }
         var all: [UInt8] = []
@@ -85,7 +115,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [("sse-decode", ""), ("sse-encode", "-t")])
+    @Test(arguments: [("sse-decode", ""), ("sse-encode", "-t"), ("stream-sample", "-tp1")])
     func nonBlockingPipes(_ tool: String, _ arguments: String) throws {
         let input = try makePipe()
         let output = try makePipe()

@@ -4,10 +4,11 @@ import Testing
 /// Signals, and what is out when.
 @Suite(.serialized) struct SignalTests {
     @Test(arguments: [SIGTERM, SIGINT]) func cutShort(_ number: Int32) throws {
-        for (tool, input, output) in [
-            ("sse-decode", "data: 1\n\ndata: 2", "1\n"), ("sse-encode", "1\n2", "data: 1\n\n"),
+        for (tool, arguments, input, output) in [
+            ("sse-decode", "-d", "data: 1\n\ndata: 2", "1\n"),
+            ("sse-encode", "-d", "1\n2", "data: 1\n\n"), ("stream-sample", "-p1", "1\n2", "1\n"),
         ] {
-            let session = try start(tool, "-d")
+            let session = try start(tool, arguments)
             session.write(input)
             #expect(session.prints(output))
             session.send(number)
@@ -99,10 +100,11 @@ import Testing
     }
 
     @Test func statsOnSIGUSR1() throws {
-        for (tool, line, output) in [
-            ("sse-decode", "data: 1\n\n", "1\n"), ("sse-encode", "1\n", "data: 1\n\n"),
+        for (tool, arguments, line, output) in [
+            ("sse-decode", "-d", "data: 1\n\n", "1\n"),
+            ("sse-encode", "-d", "1\n", "data: 1\n\n"), ("stream-sample", "-p1", "1\n", "1\n"),
         ] {
-            let session = try start(tool, "-d")
+            let session = try start(tool, arguments)
             session.write(line)
             #expect(session.prints(output))
             session.send(SIGUSR1)
@@ -136,8 +138,10 @@ import Testing
     }
 
     @Test func aTrickleArrivesThroughGzip() throws {
-        let session = try Session("/bin/sh", ["-c", "sse-encode -d -z | sse-decode -d -z | zcat"])
-        let relay = try Session("/bin/sh", ["-c", "sse-encode -d -z | sse-decode -d"])
+        let session = try Session(
+            "/bin/sh", ["-c", "sse-encode -d -z | sse-decode -d -z | stream-sample -z -p1 | zcat"])
+        let relay = try Session(
+            "/bin/sh", ["-c", "sse-encode -d -z | sse-decode -d -z | stream-sample -p1"])
         for count in 1...3 {
             relay.write("[\(count)]\n")
             #expect(relay.prints((1...count).map { "[\($0)]\n" }.joined()))

@@ -125,6 +125,15 @@ struct Case: CustomTestStringConvertible, Sendable {
             output: output, status: status, errors: errors)
     }
 
+    static func sample(
+        _ title: String, _ arguments: String = "", _ input: String = "", output: String,
+        status: Int32 = 0, errors: String = ""
+    ) -> Case {
+        Case(
+            title: title, tool: "stream-sample", arguments: arguments, input: input,
+            output: output, status: status, errors: errors)
+    }
+
     func check() throws {
         let result = try run(tool, arguments, input)
         #expect(result.text == output)

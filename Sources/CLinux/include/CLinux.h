@@ -15,8 +15,13 @@ int clinux_signal_fd(void);
 /* Makes it unreadable again. */
 void clinux_clear_signal_fd(void);
 
+/* Waits so long, or until a signal came. */
+void clinux_sleep(uint64_t nanoseconds);
+
 /* open(2) with O_CLOEXEC; its third argument is variadic in C. */
 int clinux_open(const char *path, int flags, unsigned mode);
+/* Opens a file to read from. Does not wait for the writer of a FIFO: poll(2) does that. */
+int clinux_open_input(const char *path);
 /* fcntl(F_GETFD): -1 when fd is closed. */
 int clinux_is_open(int fd);
 uint64_t clinux_monotonic_nanoseconds(void);

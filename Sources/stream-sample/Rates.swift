@@ -1,0 +1,140 @@
+import StreamCodec
+import StreamTool
+
+/// --rate: the generic cell rate algorithm (ITU-T I.371), as virtual scheduling.
+struct RateGate: Gate {
+    /// Nanoseconds from one line to the next at the full rate.
+    private let interval: Double
+    /// So much earlier than its time may a line come.
+    private let tolerance: Double
+
+    struct State {
+        /// When the next line is due, in nanoseconds since `origin`.
+        var due = 0.0
+        /// The time of the key's first line: differences are small enough for a Double to be exact.
+        var origin: UInt64?
+        /// Lines that were not sampled since the last one that was.
+        var passedOver = 0
+    }
+
+    init(_ rate: Rate, burst: Int) {
+        interval = 1e9 / rate.perSecond
+        tolerance = interval * Double(burst - 1)
+    }
+
+    func fresh() -> State { State() }
+
+    func admit(_ line: borrowing Line, _ state: inout State) -> Double? {
+        let origin = state.origin ?? line.time
+        state.origin = origin
+        let now = Double(line.time - origin)
+        if now < state.due - tolerance {
+            state.passedOver += 1
+            return nil
+        }
+        state.due = max(now, state.due) + interval
+        defer { state.passedOver = 0 }
+        return 1 / Double(1 + state.passedOver)
+    }
+}
+
+/// --adapt: each line with a probability that makes about so many lines a second of what comes.
+///
+/// Two things give the probability. The rate of the input, smoothed exponentially, gives the
+/// share that is wanted in the long run. An allowance, which grows by the wanted rate up to what
+/// the time of smoothing brings and is spent by the probabilities, raises it where there is much
+/// left and lowers it where there is little: in any time t no more than (t + smoothing) times the
+/// wanted rate are expected.
+struct AdaptiveGate: Gate {
+    /// Lines a second.
+    private let wanted: Double
+    /// Nanoseconds until what was seen counts 1/e.
+    private let smoothing: Double
+    /// The most lines that can be allowed at once.
+    private let mostAllowed: Double
+    /// At a low rate, so many lines are allowed at once.
+    private static let fewLines = 10.0
+    /// What is seen in a second: a rate cannot be told from less.
+    private let leastSeen: Double
+    private var random: RandomSource
+
+    struct State {
+        var last: UInt64?
+        /// Lines, each counting less the longer ago it was.
+        var weight = 0.0
+        /// The share of the past that was there to be seen: 1 in the long run.
+        var seen = 0.0
+        var allowed: Double
+    }
+
+    init(perSecond: Double, smoothing: UInt64, _ random: RandomSource) {
+        wanted = perSecond
+        self.smoothing = Double(smoothing)
+        mostAllowed = max(perSecond * self.smoothing / 1e9, Self.fewLines)
+        leastSeen = -exponentialMinusOne(-min(1, 1e9 / self.smoothing))
+        self.random = random
+    }
+
+    func fresh() -> State { State(allowed: mostAllowed) }
+
+    mutating func admit(_ line: borrowing Line, _ state: inout State) -> Double? {
+        let elapsed = Double(line.time - (state.last ?? line.time))
+        state.last = line.time
+        if elapsed > 0 {
+            let decay = exponential(-elapsed / smoothing)
+            state.weight *= decay
+            state.seen = 1 - (1 - state.seen) * decay
+            state.allowed = min(mostAllowed, state.allowed + wanted * elapsed / 1e9)
+        }
+        let rate = state.weight / (smoothing / 1e9 * max(state.seen, leastSeen))
+        state.weight += 1
+        // 2 with the whole allowance, 1 with half of it. Below that the probability falls with a
+        // power, not exponentially: the lines at the end of a burst must have a chance, too.
+        let left = 2 * state.allowed / mostAllowed
+        let probability = min(1, max(wanted / rate, left - 1), left * left * left)
+        state.allowed -= probability
+        return random.unit() < probability ? probability : nil
+    }
+}
+
+/// --rate with --pace: no line is lost, each waits until its time has come.
+struct Pacer: Sampler, ~Copyable {
+    private let interval: Double
+    private let tolerance: Double
+    private let report: Report
+    /// How late the last sleep ended, in nanoseconds, as far as it is made up for.
+    private var lateness = 0.0
+    private static let mostLateness = 10e6
+    /// For each key when its next line is due, in nanoseconds since `start`.
+    private var due: Strata<Double>
+    private let start = monotonicNanoseconds()
+
+    init(_ rate: Rate, burst: Int, _ settings: SampleOptions, _ report: Report) {
+        interval = 1e9 / rate.perSecond
+        tolerance = interval * Double(burst - 1)
+        self.report = report
+        due = Strata(settings)
+    }
+
+    var evictions: Int { due.evictions }
+
+    mutating func take(
+        _ line: borrowing Line, _ sink: inout Sink, _ output: inout Output
+    ) throws {
+        let index = due.find(line, fresh: 0).index
+        var now = Double(monotonicNanoseconds() - start)
+        let earliest = due.states[index] - tolerance
+        if now < earliest && !isStopped() {
+            // Nothing waits in the buffer while the next line waits for its time.
+            try output.flush()
+            sink.tellCounts(report)
+            // Behind a signal the lines that were read go out at once: they must not be lost.
+            report.sleep(until: start + UInt64(earliest.rounded(.up)))
+            now = Double(monotonicNanoseconds() - start)
+            // What that takes is made up for, or the rate would fall short.
+            lateness = min(now - earliest, Self.mostLateness)
+        }
+        due.states[index] = max(now - lateness, due.states[index]) + interval
+        try sink.sampled(line.bytes, rate: 1, &output)
+    }
+}

@@ -1,0 +1,91 @@
+import Glibc
+import Testing
+
+/// Promises of stream-sample that were broken once.
+@Suite struct SamplePromiseTests {
+    /// What came slower than was wanted was dropped all the same: at "6/m" half of it.
+    @Test(arguments: [("6/m", 100.0), ("1/h", 3600), ("1/s", 1), ("0.5/s", 2)])
+    func adaptPassesWhatIsSlow(_ wanted: String, _ distance: Double) throws {
+        let lines = (1...500).map { "\(1_700_000_000 + distance * Double($0))\n" }
+        let options = "--adapt \(wanted) --time . --time-unit s --seed 1"
+        let result = try run("stream-sample", words(options), lines.joined().utf8)
+        #expect(result.lines.count == 500)
+    }
+
+    /// 10,000 lines each ten seconds: a longer smoothing makes it the wanted hundred a second.
+    @Test func adaptToBursts() throws {
+        let lines = (0..<20).flatMap { burst in
+            (0..<10_000).map { "\(Double(burst) * 10 + Double($0) / 100_000)\n" }
+        }
+        let options = "--adapt 100/s --time . --smoothing 60s --seed 1 -q"
+        let result = try run("stream-sample", words(options), lines.joined().utf8)
+        #expect((18_000...26_000).contains(result.lines.count))
+    }
+
+    /// Of decimal fractions the last digits are not exact: 21.6 - 21.5 is more than 0.1.
+    @Test(arguments: [
+        ("0.1", "21.5 21.6 21.4 21.7", "21.5 21.7"), ("0.3", "0.1 0.4 0.7 1.0", "0.1 0.7"),
+        ("0", "9007199254740992 9007199254740994", "9007199254740992 9007199254740994"),
+        ("0", "1 1.0 1e0 2", "1 2"),
+    ])
+    func deadband(_ delta: String, _ input: String, _ output: String) throws {
+        let lines = words(input).map { $0 + "\n" }.joined()
+        let result = try run("stream-sample", "--change . --deadband \(delta)", lines)
+        #expect(result.lines == words(output))
+    }
+
+    /// Every value of every key was kept: 3000 of 100 kB were 300 MB.
+    @Test func longValuesAreNotKept() throws {
+        let command =
+            "for k in $(seq 300); do printf '{\"k\":%d,\"v\":\"%0100000d\"}\\n' $k $k; done"
+            + " | (ulimit -v 40000; stream-sample --change .v --by .k) | wc -l"
+        #expect(try shell(command).text == "300\n")
+        let long = String(repeating: "x", count: 3000)
+        let lines = "\"\(long)\"\n\"\(long)\"\n\"\(long)y\"\n\"\(long)y\"\n"
+        #expect(try run("stream-sample", "--change .", lines).lines.count == 2)
+    }
+
+    /// One date in the far future made all that followed late, and no interval ended any more.
+    @Test func aWrongDateIsRejected() throws {
+        let lines = "{\"t\":1700000000}\n{\"t\":2700000000}\n{\"t\":1700000001}\n"
+        let result = try run(
+            "stream-sample", "--rate 1/s --burst 1 --time .t --on-error=skip -q", lines)
+        #expect(result.lines.count == 2)
+        #expect(result.ending == .exit(1))
+        let stopped = try run("stream-sample", "--rate 1/s --time .t", lines)
+        #expect(stopped.errors.contains("-:2:6: a time too far ahead"))
+        let wider = try run(
+            "stream-sample", "--rate 1/s --burst 1 --time .t --max-gap 20000d -q", lines)
+        #expect(wider.lines.count == 2 && wider.ending == .exit(0))
+    }
+
+    /// A key made of the whole line needs no JSON.
+    @Test func keysOfText() throws {
+        let log = "b \"\\ud800\na\nb \"\\ud800\n\na\n"
+        #expect(try run("stream-sample", "-t --distinct .", log).text == "b \"\\ud800\na\n\n")
+        #expect(try run("stream-sample", "-t --change .", "a\na\nb\n").text == "a\nb\n")
+        #expect(try run("stream-sample", "-t -n 0 --keep .=a", log).text == "a\na\n")
+        let key = try run("stream-sample", "-t -p 0.5 --key .", log)
+        #expect(Set(key.lines).isDisjoint(with: ["c"]) && key.ending == .exit(0))
+    }
+
+    /// Counters were those of the last line that came.
+    @Test func countersAfterAnIntervalOfTheClock() throws {
+        let session = try start("stream-sample", "--latest . --every 100ms")
+        session.write("1\n1\n")
+        #expect(session.wait(seconds: 5) { !$0.text.isEmpty })
+        session.send(SIGUSR1)
+        #expect(session.wait(seconds: 5) { $0.errors.hasSuffix("}\n") })
+        #expect(session.errors.contains("\"records_out\":1") || session.text != "1\n")
+        session.closeInput()
+        #expect(session.finish().ending == .exit(0))
+    }
+
+    /// Their ranks were infinite or 0, and the first lines were always the sample.
+    @Test(arguments: ["1e-310", "1.7e308", "-1", "\"x\"", "null"])
+    func weightsThatHaveNoRank(_ weight: String) throws {
+        let result = try run("stream-sample", ["-n1", "--weight", "."], "\(weight)\n".utf8)
+        #expect(result.ending == .exit(65))
+        #expect(result.text == "")
+    }
+}
