@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures sse-encode, sse-decode and the JSON validator beside what a user would pick instead.
+"""Measures the tools and the JSON validator beside what a user would pick instead.
 
 A full run on a full corpus replaces RESULTS.md. Anything less is printed.
 """
@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 
 import corpus
-from measure import (HERE, SIMDJSON, BenchmarkError, Bed, Row, Run, note, percentile, ratios)
+from measure import HERE, SIMDJSON, BenchmarkError, Bed, Row, note, percentile, ratios
 from report import Section, Target, code, document, machine, median, spread
+from sample import sample
+from throughput import Throughput
 
 STARTS = 200
 MESSAGES = 500
@@ -80,6 +82,7 @@ VALIDATE_ROWS = [
 STARTUP_ROWS = [
     Row("sse-encode", "sse-encode"),
     Row("sse-decode", "sse-decode"),
+    Row("stream-sample -n", "stream-sample -n 1"),
     Row("cat", "cat", peer="cat"),
     Row("jq", "jq .", peer="jq"),
 ]
@@ -89,6 +92,8 @@ MEMORY_ROWS = [
     Row("sse-decode -d", "sse-decode -d llm.sse", "llm.sse"),
     Row("sse-encode -r", "sse-encode -r records.jsonl", "records.jsonl"),
     Row("sse-encode -d", "sse-encode -d log.jsonl", "log.jsonl"),
+    Row("stream-sample -n", "stream-sample -n 1000 users.jsonl", "users.jsonl"),
+    Row("stream-sample -p", "stream-sample -p 0.01 users.jsonl", "users.jsonl"),
 ]
 
 LINE = '{"choices":[{"index":0,"delta":{"content":" token"}}]}\n'
@@ -100,48 +105,12 @@ TRICKLES = [
     ("sse-decode -d", EVENT, "\n", ""),
     ("sse-encode -r", RECORD, "\n\n", ""),
     ("sse-encode -d", LINE, "\n\n", ""),
+    ("stream-sample -p 1", LINE, "\n", ""),
     ("cat", LINE, "\n", "cat"),
     ("sed -u -n 's/^data: //p'", EVENT, "\n", "sed"),
     (f"mawk -W interactive {MAWK_DATA}", EVENT, "\n", "mawk"),
     ("jq --unbuffered -c .", LINE, "\n", "jq"),
 ]
-
-
-class Throughput:
-    """Rates of the rows, round by round, and how much faster ours is than a peer."""
-
-    def __init__(self, bed: Bed, rows: list[Row]):
-        for row in rows:
-            bed.check(row)
-        self.bed, self.rows = bed, rows
-        self.runs: dict[str, list[Run]] = bed.rounds_of(rows, lambda row: bed.run(row.command)[0])
-        self.rates = {
-            row.name: [bed.size(row) / run.wall / 1e9 for run in self.runs[row.name]]
-            for row in rows if row.name in self.runs
-        }
-
-    def rate(self, name: str) -> float | None:
-        return median(self.rates.get(name))
-
-    def ratio(self, ours: str, peer: str) -> float | None:
-        return median(ratios(self.rates[ours], self.rates.get(peer, [])))
-
-    def section(self, title: str, text: str) -> Section:
-        header = ["row", "command", "GB/s", "wall s", "cpu s", "peak MB", "beside",
-                  "ours is × as fast"]
-        return Section(title, text, header, [self.cells(row) for row in self.rows])
-
-    def cells(self, row: Row) -> list[str]:
-        if row.name not in self.runs:
-            return [row.name, code(row.command), f"{row.peer} not installed", *[""] * 5]
-        runs, rates = self.runs[row.name], self.rates[row.name]
-        compared = ratios(self.rates[row.beside], rates) if row.beside else None
-        return [
-            row.name, code(row.command), spread(rates),
-            spread([run.wall for run in runs]), spread([run.cpu for run in runs]),
-            spread([run.peak / 1e6 for run in runs]),
-            row.beside, spread(compared) if compared else "",
-        ]
 
 
 def decode(bed: Bed) -> Section:
@@ -290,14 +259,15 @@ def trickle(bed: Bed) -> Section:
     return section
 
 
-SECTIONS = {"decode": decode, "encode": encode, "validate": validate, "startup": startup,
-            "memory": memory, "trickle": trickle}
+SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "validate": validate,
+            "startup": startup, "memory": memory, "trickle": trickle}
 
 
 def main() -> None:
     options = parse_options()
     names = options.only or list(SECTIONS)
-    ours = ["sse-encode", "sse-decode"] + (["bench-json"] if "validate" in names else [])
+    ours = ["sse-encode", "sse-decode", "stream-sample"]
+    ours += ["bench-json"] if "validate" in names else []
     for tool in ours:
         if not (options.tools / tool).exists():
             raise BenchmarkError(f"{tool} is not in {options.tools}; build it first")
@@ -333,7 +303,8 @@ def describe(options: argparse.Namespace, forms: dict[str, dict], load: float) -
         " peak memory that of the largest.",
         f"The locale is {locale} where a command does not set another.",
         "Before anything is timed, the output of every row of which the generator knows the"
-        " right one is compared with it.",
+        " right one is compared with it. Lines drawn at random are counted and looked for in the"
+        " input.",
     ]
 
 
@@ -343,7 +314,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=SECTIONS, metavar="SECTION",
                         help=f"run this section only (repeatable): {', '.join(SECTIONS)}")
     parser.add_argument("--size", type=corpus.parse_size, default=corpus.DEFAULT_SIZE,
-                        metavar="SIZE", help="bytes of each stream, such as 8M (default 512M)")
+                        metavar="SIZE", help=corpus.SIZE_HELP)
     parser.add_argument("--seed", type=int, default=corpus.DEFAULT_SEED, help="default %(default)s")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--tools", type=Path, metavar="DIR", help="default .build/release",

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seeded event streams and log lines to measure on, and what the tools must make of them.
+"""Seeded event streams, log lines and prices to measure on, and what the tools must make of them.
 
 Everything is generated here, the expected outputs too, so that no tool is its own judge.
 """
@@ -10,47 +10,36 @@ import json
 import os
 import random
 import string
+from itertools import accumulate, chain, product
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
+from events import llm_event, log_event, tick, user_event
+
+HERE = Path(__file__).resolve().parent
 DEFAULT_SEED = 20260301
 DEFAULT_SIZE = 512 << 20
-DEFAULT_DIRECTORY = Path(__file__).resolve().parents[2] / ".build" / "bench"
+SIZE_HELP = "bytes of each stream, twice as many of users.jsonl, such as 8M (default 512M)"
+DEFAULT_DIRECTORY = HERE.parents[1] / ".build" / "bench"
 
 # A pool of this many different events is more than a branch predictor learns by heart, and small
 # enough to be made in seconds; the streams are its blocks in ever new orders.
 POOL_EVENTS = 100_000
 BLOCK_EVENTS = 250
 
+USERS = 100_000
+SYMBOLS = 10_000
+TICKS_A_MILLISECOND = 50
+FIRST_MILLISECOND = 1_772_000_000_000
+
 # The forms that a command reads. Of the others only the size and the digest are kept.
 FILES = {
     "llm.sse", "records.jsonl", "data.jsonl", "log.sse", "log.jsonl",
     "llm-part.sse", "records-part.jsonl", "log-part.jsonl",
+    "users.jsonl", "users-part.jsonl", "prices.jsonl", "prices-part.jsonl",
 }
 # The slow peers and the memory comparison read the first eighth.
 PART = 8
-
-WORDS = """the of and to in is that for it as was with be on not by this are or from at which an
-have has but had they you were their one all we can her would there been if more when will no
-about time up out so said what its into than them only some could new other these two may then do
-first any my now such like our over even most after also made many before must through where much
-your well down should because each just those people how too little state good very make world
-still own see work long get here between both life being under never day same another know while
-last might us great old year off come since against go came right used take three stream event
-function return value token answer because, however, example: (note) model. data; 3.14 42 2026
-""".split()
-ACCENTED = "café naïve Zürich Straße déjà señor Übung façade smörgåsbord œuvre Žižek".split()
-CJK = "東京 世界 你好 数据 こんにちは ストリーム 안녕하세요 漢字 模型 令牌 日本語 처리".split()
-EMOJI = "😀 🎉 🚀 ❤️ 👍🏽 🇩🇪 ✨ 🤖 👩‍💻 🔥".split()
-MARKUP = ['"quoted"', "\n", "\n\n", "- **bold**", "`x = \\d+`", "```\n", "\tindent", "C:\\temp"]
-
-AGENTS = [
-    "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/126.0.0.0 Safari/537.36",
-    "curl/7.88.1",
-    "Googlebot/2.1 (+http://www.google.com/bot.html)",
-]
 
 
 def make(directory: Path, size: int, seed: int) -> dict[str, dict]:
@@ -59,7 +48,8 @@ def make(directory: Path, size: int, seed: int) -> dict[str, dict]:
     stamp = directory / "corpus.json"
     identity = {
         "seed": seed, "size": size,
-        "generator": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+        "generator": [hashlib.sha256((HERE / source).read_bytes()).hexdigest()
+                      for source in ["corpus.py", "events.py"]],
     }
     if stamp.exists():
         known = json.loads(stamp.read_text())
@@ -68,8 +58,10 @@ def make(directory: Path, size: int, seed: int) -> dict[str, dict]:
     stamp.unlink(missing_ok=True)
 
     rng = random.Random(seed)
-    forms = write_forms(directory, pool(rng, llm_event), "llm.sse", size, rng)
-    forms |= write_forms(directory, pool(rng, log_event), "log.jsonl", size, rng)
+    forms = write_forms(directory, size, shuffled(pool(rng, llm_event), "llm.sse", size, rng))
+    forms |= write_forms(directory, size, shuffled(pool(rng, log_event), "log.jsonl", size, rng))
+    forms |= write_forms(directory, 2 * size, user_blocks(2 * size, rng))
+    forms |= write_forms(directory, size, price_blocks(size, rng))
     stamp.write_text(json.dumps({"identity": identity, "forms": forms}, indent=1) + "\n")
     return forms
 
@@ -90,31 +82,42 @@ class Form:
     def __init__(self, directory: Path, name: str):
         self.file = open(directory / name if name in FILES else os.devnull, "wb")
         self.digest = hashlib.sha256()
-        self.size = 0
+        self.size = self.lines = 0
 
     def write(self, block: bytes) -> None:
         self.file.write(block)
         self.digest.update(block)
         self.size += len(block)
+        self.lines += block.count(b"\n")
 
     def close(self) -> dict:
         self.file.close()
-        return {"bytes": self.size, "sha256": self.digest.hexdigest()}
+        return {"bytes": self.size, "lines": self.lines, "sha256": self.digest.hexdigest()}
 
 
-def write_forms(directory: Path, blocks: list[dict[str, bytes]], leading: str, size: int,
-                rng: random.Random) -> dict[str, dict]:
-    """Blocks in random order until the leading form has its size."""
-    names = list(blocks[0])
-    forms = {name: Form(directory, name) for name in names + [part_of(name) for name in names]}
-    while forms[leading].size < size:
-        block = rng.choice(blocks)
+def write_forms(directory: Path, size: int, blocks: Iterator[dict[str, bytes]]
+                ) -> dict[str, dict]:
+    """All blocks, and of each form the part in which the leading one has an eighth of `size`."""
+    first = next(blocks)
+    leading = next(iter(first))
+    forms = {name: Form(directory, name) for name in chain(first, map(part_of, first))}
+    for block in chain([first], blocks):
         is_part = forms[leading].size < size // PART
-        for name in names:
-            forms[name].write(block[name])
+        for name, text in block.items():
+            forms[name].write(text)
             if is_part:
-                forms[part_of(name)].write(block[name])
+                forms[part_of(name)].write(text)
     return {name: form.close() for name, form in forms.items()}
+
+
+def shuffled(blocks: list[dict[str, bytes]], leading: str, size: int, rng: random.Random
+             ) -> Iterator[dict[str, bytes]]:
+    """Blocks in random order until the leading form has its size."""
+    written = 0
+    while written < size:
+        block = rng.choice(blocks)
+        written += len(block[leading])
+        yield block
 
 
 def pool(rng: random.Random, make_event: Callable[[random.Random], dict[str, str]]
@@ -128,74 +131,121 @@ def pool(rng: random.Random, make_event: Callable[[random.Random], dict[str, str
     return blocks
 
 
-def llm_event(rng: random.Random) -> dict[str, str]:
-    """One event of 120 to 400 bytes in each form."""
-    while True:
-        event, value = anthropic_delta(rng) if rng.random() < 0.25 else openai_chunk(rng)
-        data = compact(value)
-        head = "" if event == "message" else f"event: {event}\n"
-        sse = f"{head}data: {data}\n\n"
-        if 120 <= len(sse.encode()) <= 400:
-            break
-    return {
-        "llm.sse": sse,
-        "records.jsonl": f'{{"event":"{event}","data":{compact(data)}}}\n',
-        "embedded.jsonl": f'{{"event":"{event}","data":{data}}}\n',
-        "data.jsonl": f"{data}\n",
-        "data.sse": f"data: {data}\n\n",
-    }
+def user_blocks(size: int, rng: random.Random) -> Iterator[dict[str, bytes]]:
+    """Log lines of users, and those of them that hundredths and first lines are made of."""
+    users = [b"usr_%012x" % rng.getrandbits(48) for _ in range(USERS)]
+    weights = zipf(USERS)
+    # A hundredth of the users, as stream-sample, mlr and jq choose it.
+    by_hash = {user for user in users if xxh64(b'"%b"' % user) < int(0.01 * 2**64)}
+    by_md5 = {user for user in users if hashlib.md5(user).hexdigest() < "028f5c"}
+    by_sum = {user for user in users if sum(user) % 100 == 0}
+    unseen = set(users)
+    blocks = [block["users.jsonl"].splitlines(keepends=True) for block in pool(rng, user_event)]
+    written = count = 0
+    while written < size:
+        # Drawn anew for each block: the pool alone has too few lines for so many users.
+        drawn = rng.choices(users, cum_weights=weights, k=BLOCK_EVENTS)
+        lines = [line % user for line, user in zip(rng.choice(blocks), drawn)]
+        chosen = {name: [] for name in ["users-key.jsonl", "users-md5.jsonl", "users-sum.jsonl",
+                                        "users-distinct.jsonl"]}
+        for line, user in zip(lines, drawn):
+            if user in by_hash:
+                chosen["users-key.jsonl"].append(line)
+            if user in by_md5:
+                chosen["users-md5.jsonl"].append(spaced(line))
+            if user in by_sum:
+                chosen["users-sum.jsonl"].append(line)
+            if user in unseen:
+                unseen.remove(user)
+                chosen["users-distinct.jsonl"].append(line)
+        chosen["users-nth.jsonl"] = lines[-count % 100::100]
+        block = {"users.jsonl": lines} | chosen
+        written += sum(map(len, lines))
+        count += len(lines)
+        yield {name: b"".join(part) for name, part in block.items()}
 
 
-def openai_chunk(rng: random.Random) -> tuple[str, dict]:
-    return "message", {
-        "id": "chatcmpl-" + "".join(rng.choices(string.ascii_letters + string.digits, k=29)),
-        "object": "chat.completion.chunk",
-        "created": 1_770_000_000 + rng.randrange(1_000_000),
-        "model": rng.choice(["gpt-4o-2024-08-06", "gpt-4o-mini", "llama-3.1-70b-instruct"]),
-        "system_fingerprint": f"fp_{rng.getrandbits(40):010x}",
-        "choices": [{
-            "index": 0, "delta": {"content": text(rng, 4)}, "logprobs": None, "finish_reason": None,
-        }],
-    }
+def price_blocks(size: int, rng: random.Random) -> Iterator[dict[str, bytes]]:
+    """Ticks of symbols, those with another price, and the newest of each second and of all."""
+    blocks = tick_blocks(rng)
+    prices: dict[str, str] = {}
+    newest: dict[str, bytes] = {}  # of this second, in their order
+    before: dict[str, bytes] = {}  # of the seconds that are over
+    written = count = 0
+    while written < size:
+        every = b""
+        if count % (1000 * TICKS_A_MILLISECOND) == 0:
+            every = b"".join(newest.values())
+            before = followed(before, newest)
+            newest = {}
+        lines, changed = [], []
+        for symbol, price, template in rng.choice(blocks):
+            line = template % (FIRST_MILLISECOND + count // TICKS_A_MILLISECOND)
+            count += 1
+            lines.append(line)
+            if prices.get(symbol) != price:
+                prices[symbol] = price
+                changed.append(line)
+            # At the end, not where the symbol was.
+            newest.pop(symbol, None)
+            newest[symbol] = line
+        written += sum(map(len, lines))
+        yield {"prices.jsonl": b"".join(lines), "prices-change.jsonl": b"".join(changed),
+               "prices-every.jsonl": every, "prices-latest.jsonl": b""}
+    yield {"prices-every.jsonl": b"".join(newest.values()),
+           "prices-latest.jsonl": b"".join(followed(before, newest).values())}
 
 
-def anthropic_delta(rng: random.Random) -> tuple[str, dict]:
-    return "content_block_delta", {
-        "type": "content_block_delta", "index": rng.randrange(3),
-        "delta": {"type": "text_delta", "text": text(rng, 20)},
-    }
+def followed(before: dict[str, bytes], newest: dict[str, bytes]) -> dict[str, bytes]:
+    return {symbol: line for symbol, line in before.items() if symbol not in newest} | newest
 
 
-def text(rng: random.Random, most: int) -> str:
-    vocabulary = rng.choices([WORDS, ACCENTED, CJK, EMOJI, MARKUP], [88, 3, 3, 1, 5])[0]
-    return "".join(" " + rng.choice(vocabulary) for _ in range(rng.randint(1, most)))
+def tick_blocks(rng: random.Random) -> list[list[tuple[str, str, bytes]]]:
+    names = ["".join(letters) for letters in product(string.ascii_uppercase, repeat=3)]
+    cents = {name: 200 + int(rng.lognormvariate(8, 1.5)) for name in rng.sample(names, SYMBOLS)}
+    # Each symbol at least once.
+    drawn = list(cents)
+    drawn += rng.choices(drawn, cum_weights=zipf(SYMBOLS), k=POOL_EVENTS - SYMBOLS)
+    rng.shuffle(drawn)
+    ticks = [tick(rng, symbol, cents[symbol]) for symbol in drawn]
+    return [ticks[start:start + BLOCK_EVENTS] for start in range(0, POOL_EVENTS, BLOCK_EVENTS)]
 
 
-def log_event(rng: random.Random) -> dict[str, str]:
-    """One access log line of about 290 bytes in each form."""
-    line = compact({
-        "time": "2026-03-%02dT%02d:%02d:%02d.%03dZ" % (
-            rng.randint(1, 31), rng.randrange(24), rng.randrange(60), rng.randrange(60),
-            rng.randrange(1000)),
-        "remote": f"203.0.113.{rng.randrange(256)}",
-        "method": rng.choice(["GET", "GET", "GET", "POST", "PUT", "DELETE"]),
-        "path": f"/api/v2/{rng.choice(WORDS)}/{rng.randrange(100_000)}?q={rng.choice(WORDS)}",
-        "status": rng.choice([200, 200, 200, 204, 301, 304, 404, 500]),
-        "bytes": rng.randrange(100_000),
-        "seconds": round(rng.expovariate(20), 6),
-        "referer": rng.choice([None, "https://example.com/search", "https://example.org/"]),
-        "agent": rng.choice(AGENTS),
-        "request": f"{rng.getrandbits(128):032x}",
-    })
-    return {
-        "log.jsonl": f"{line}\n",
-        "log.sse": f"data: {line}\n\n",
-        "log-records.jsonl": f'{{"event":"message","data":{compact(line)}}}\n',
-    }
+def zipf(count: int) -> list[float]:
+    """Cumulative weights by Zipf's law, but none is more than about a hundredth of them all."""
+    return list(accumulate(1 / (rank + 10) for rank in range(count)))
 
 
-def compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def xxh64(text: bytes) -> int:
+    """XXH64 with seed 0 of fewer than 32 bytes, which is what a key has here."""
+    prime1, prime2, prime3, prime4, prime5 = (
+        0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63,
+        0x27D4EB2F165667C5)
+    mask = 2**64 - 1
+
+    def rotate(word: int, bits: int) -> int:
+        return (word << bits | word >> 64 - bits) & mask
+
+    assert len(text) < 32
+    value, rest = prime5 + len(text), text
+    while len(rest) >= 8:
+        word = int.from_bytes(rest[:8], "little") * prime2 & mask
+        value = rotate(value ^ rotate(word, 31) * prime1 & mask, 27) * prime1 + prime4 & mask
+        rest = rest[8:]
+    if len(rest) >= 4:
+        word = int.from_bytes(rest[:4], "little")
+        value = rotate(value ^ word * prime1 & mask, 23) * prime2 + prime3 & mask
+        rest = rest[4:]
+    for byte in rest:
+        value = rotate(value ^ byte * prime5 & mask, 11) * prime1 & mask
+    value = (value ^ value >> 33) * prime2 & mask
+    value = (value ^ value >> 29) * prime3 & mask
+    return value ^ value >> 32
+
+
+def spaced(line: bytes) -> bytes:
+    """The line as mlr writes it."""
+    return (json.dumps(json.loads(line), ensure_ascii=False) + "\n").encode()
 
 
 def parse_size(argument: str) -> int:
@@ -208,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", nargs="?", type=Path, default=DEFAULT_DIRECTORY)
     parser.add_argument("--size", type=parse_size, default=DEFAULT_SIZE, metavar="SIZE",
-                        help="bytes of each stream, such as 8M (default 512M)")
+                        help=SIZE_HELP)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="default %(default)s")
     options = parser.parse_args()
     forms = make(options.directory, options.size, options.seed)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import select
 import shlex
@@ -24,9 +25,13 @@ SIMDJSON = ["g++", "-std=c++17", "-O3", "-march=native", "-pthread",
 VERSIONS = {
     "sse-encode": "sse-encode --version",
     "sse-decode": "sse-decode --version",
+    "stream-sample": "stream-sample --version",
     "sed": "sed --version",
     "mawk": "mawk -W version",
     "jq": "jq --version",
+    "mlr": "mlr --version",
+    "shuf": "shuf --version",
+    "wc": "wc --version",
     "cat": "cat --version",
     "node": "node --version",
     "node-eventsource": """node -p "require('eventsource/package.json').version" """,
@@ -34,6 +39,8 @@ VERSIONS = {
     "g++": "g++ --version",
 }
 
+# A right sampler fails by chance in one run of two million.
+DEVIATIONS = 5
 # Longer than any pause of the machine: a peer that is silent for so long keeps its output back.
 PATIENCE_SECONDS = 5
 # Long enough for the command to go to sleep in read, which is where a trickle finds it.
@@ -46,13 +53,16 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """A command, the file it reads and, where the corpus knows it, the form it must write."""
+    """A command, the file it reads and, where the corpus knows it, what it must write."""
     name: str
     command: str
     input: str = ""
     peer: str = ""    # the program that has to be installed; empty for our own tools
     beside: str = ""  # our row that a peer is compared with
-    writes: str = ""
+    writes: str = ""  # the form
+    # How many lines of the input, where they are not known: a number or, below 1, the share that
+    # each has a chance to be in.
+    samples: float = 0
 
 
 @dataclass(frozen=True)
@@ -131,10 +141,16 @@ class Bed:
         return runs
 
     def check(self, row: Row) -> None:
-        """Throws unless the command writes exactly what the generator expects."""
-        if not row.writes or self.is_missing(row):
+        """Throws unless the command writes what the generator expects."""
+        if self.is_missing(row) or not (row.writes or row.samples):
             return
         note(f"checking {row.command}")
+        if row.samples:
+            self.check_sample(row)
+        else:
+            self.check_form(row)
+
+    def check_form(self, row: Row) -> None:
         process = self.start(row.command, stdout=subprocess.PIPE)
         digest, size = hashlib.sha256(), 0
         while chunk := process.stdout.read(1 << 20):
@@ -147,6 +163,23 @@ class Bed:
         if (size, digest.hexdigest()) != (expected["bytes"], expected["sha256"]):
             raise BenchmarkError(f"{row.command}: wrote {size} bytes that differ from the "
                                  f"{expected['bytes']} expected ({row.writes})")
+
+    def check_sample(self, row: Row) -> None:
+        lines = self.output(row.command).splitlines(keepends=True)
+        total = self.forms[row.input]["lines"]
+        share = row.samples < 1
+        expected = total * row.samples if share else row.samples
+        deviation = math.sqrt(expected * (1 - row.samples)) if share else 0
+        if abs(len(lines) - expected) > DEVIATIONS * deviation:
+            raise BenchmarkError(f"{row.command}: wrote {len(lines)} lines of {total},"
+                                 f" not {expected:.0f} ± {DEVIATIONS * deviation:.0f}")
+        with open(self.directory / row.input, "rb") as file:
+            # Ours come in the order of the input, so each is searched for behind the one before.
+            known = (all(line in file for line in lines) if not row.peer
+                     else not set(lines).difference(file))
+        if not known:
+            raise BenchmarkError(f"{row.command}: wrote lines that are not in {row.input}, or not"
+                                 " in this order")
 
     def rounds_of(self, rows: list[Row], measure: Callable[[Row], object]) -> dict[str, list]:
         """What `measure` gave for each row by name, one value a round.
