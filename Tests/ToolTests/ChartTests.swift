@@ -215,7 +215,19 @@ import Testing
             }
             for limit in [4, 12, 41] {
                 try Self.check(series, limit, options: "-x .x -y .y", lines: Self.lines(series))
+                if range.lowerBound < 0 { continue }
+                let lines = Self.lines(series, x: Self.time)
+                try Self.check(series, limit, options: "-x .x -y .y", lines: lines)
             }
+        }
+    }
+
+    /// Where the difference of two Doubles is no Double, and where it has few digits left.
+    @Test(arguments: [0x1p1016, 0x1p-1070, 1e15]) func columnsFarOut(_ unit: Double) throws {
+        let series = Self.series(.noise, 255, gap: 1).map { Spot(x: $0.x - 128, y: $0.y) }
+        let lines = Self.lines(series) { "\(Double($0) * unit)" }
+        for limit in [4, 20, 120] {
+            try Self.check(series, limit, options: "-x .x -y .y", lines: lines)
         }
     }
 

@@ -181,7 +181,7 @@ import Testing
         return (0..<count).map { seconds(range.lowerBound + Double($0) / rate) }
     }
 
-    @Test(arguments: [130.0, 200, 1000, 8000], ["", "--smoothing 1s"])
+    @Test(arguments: [130.0, 200, 1000, 3000], ["", "--smoothing 1s"])
     func asManyAsWanted(_ rate: Double, _ smoothing: String) throws {
         let adapted = try Adapted("100/s --seed 21 \(smoothing)", Self.flow(rate, 0..<33))
         // The first seconds have the allowance.
@@ -241,6 +241,27 @@ import Testing
             errors.append(abs(adapted.estimate.count / Double(1000 * size + 200) - 1))
         }
         #expect(errors.sorted()[3] < 0.2, "\(errors)")
+    }
+
+    /// The smoothed rate is that of a flood for long after it. What is allowed by then makes up for
+    /// that, so that a trickle behind it passes.
+    @Test func aTrickleBehindAFlood() throws {
+        let times = Self.flow(10_000, 0..<5) + Self.flow(50, 20..<30)
+        let adapted = try Adapted("100/s --seed 5", times)
+        #expect(adapted.count(20..<30) == 500)
+        adapted.checkLimit(100, smoothing: 5)
+    }
+
+    /// At a rate of less than a line in the time of smoothing ten are allowed at once.
+    @Test func burstsAtALowRate() throws {
+        let keys = 300
+        let input = Samples.lines(keys: keys, members: Array(repeating: "\"t\":60", count: 30))
+        let values = Samples.values(
+            try Samples.run("--adapt 6/m --by .k --time .t --seed 2 --annotate r", input))
+        let rates = stride(from: 2, to: values.count, by: 3).map { values[$0] }
+        #expect((4 * keys..<8 * keys).contains(rates.count))
+        let deviation = rates.reduce(0) { $0 + (1 - $1) / $1 / $1 }.squareRoot()
+        #expect(abs(rates.reduce(0) { $0 + 1 / $1 } - Double(30 * keys)) < 3.3 * deviation)
     }
 
     /// With less smoothing the rate of the past is forgotten sooner.
