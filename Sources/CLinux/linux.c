@@ -115,6 +115,8 @@ int clinux_open_input(const char *path) {
     return fd;
 }
 
+void clinux_enlarge_pipe(int fd) { fcntl(fd, F_SETPIPE_SZ, 1 << 20); }
+
 int clinux_is_open(int fd) { return fcntl(fd, F_GETFD) != -1; }
 
 uint64_t clinux_monotonic_nanoseconds(void) {

@@ -83,6 +83,7 @@ package struct Input: ~Copyable {
                 fileSize = Int(status.st_size)
                 posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
             }
+            if status.st_mode & S_IFMT == S_IFIFO { clinux_enlarge_pipe(descriptor) }
         }
         startBytes = report.inputBytes
         problem = nil

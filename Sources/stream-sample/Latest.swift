@@ -59,7 +59,7 @@ struct Latest: Sampler, ~Copyable {
         newest.size = size
         newest.lines += 1
         strata.states[found.index] = newest
-        if waste > max(bytes.count / 2, 1 << 20) { compact() }
+        if waste > max(bytes.count / 2, 64 << 10) { compact() }
     }
 
     private func text(_ newest: Newest) -> UnsafeBufferPointer<UInt8> {

@@ -22,6 +22,9 @@ void clinux_sleep(uint64_t nanoseconds);
 int clinux_open(const char *path, int flags, unsigned mode);
 /* Opens a file to read from. Does not wait for the writer of a FIFO: poll(2) does that. */
 int clinux_open_input(const char *path);
+/* Lets a pipe hold a megabyte, where the system allows that: a reader that is faster than its
+   writer is woken less often. */
+void clinux_enlarge_pipe(int fd);
 /* fcntl(F_GETFD): -1 when fd is closed. */
 int clinux_is_open(int fd);
 uint64_t clinux_monotonic_nanoseconds(void);
