@@ -29,6 +29,8 @@ package struct Input: ~Copyable {
     }
 
     private static let step = 256 << 10
+    /// Half of what a pipe holds unless asked for more: whoever sends so much at once sends more.
+    private static let burst = 32 << 10
 
     private var operands: [Operand]
     private let report: Report
@@ -40,6 +42,9 @@ package struct Input: ~Copyable {
     private var fileSize: Int?
     /// The bytes of the operands before this one.
     private var startBytes = 0
+    /// A pipe that was not enlarged: for a trickle that would only use up what the system allows
+    /// a user.
+    private var isSmallPipe = false
     private var raw = ByteQueue()
     private var inflater: GzipInflater?
     private var isProbing = true
@@ -83,7 +88,7 @@ package struct Input: ~Copyable {
                 fileSize = Int(status.st_size)
                 posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
             }
-            if status.st_mode & S_IFMT == S_IFIFO { clinux_enlarge_pipe(descriptor) }
+            isSmallPipe = status.st_mode & S_IFMT == S_IFIFO
         }
         startBytes = report.inputBytes
         problem = nil
@@ -118,11 +123,11 @@ package struct Input: ~Copyable {
             }
             if let early = try wait(until: deadline) { return early }
             if inflater == nil && !isProbing {
-                isAtEnd = try !Self.receive(descriptor, name, into: &queue, report)
+                isAtEnd = try !Self.receive(descriptor, name, &isSmallPipe, into: &queue, report)
                 if !isAtEnd { return .bytes }
                 continue
             }
-            isAtEnd = try !Self.receive(descriptor, name, into: &raw, report)
+            isAtEnd = try !Self.receive(descriptor, name, &isSmallPipe, into: &raw, report)
             if isProbing { try probe() }
             if inflater == nil && !isProbing && !raw.isEmpty {
                 queue.append(raw.bytes)
@@ -178,7 +183,8 @@ package struct Input: ~Copyable {
 
     /// False at the end of the operand.
     private static func receive(
-        _ descriptor: Int32, _ name: String, into queue: inout ByteQueue, _ report: Report
+        _ descriptor: Int32, _ name: String, _ isSmallPipe: inout Bool,
+        into queue: inout ByteQueue, _ report: Report
     ) throws -> Bool {
         while true {
             let target = queue.reserve(step)
@@ -186,6 +192,10 @@ package struct Input: ~Copyable {
             if size > 0 {
                 queue.commit(size)
                 report.inputBytes += size
+                if isSmallPipe && size >= burst {
+                    clinux_enlarge_pipe(descriptor)
+                    isSmallPipe = false
+                }
                 return true
             }
             if size == 0 { return false }

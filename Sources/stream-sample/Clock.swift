@@ -5,7 +5,7 @@ struct Clock {
     /// Nanoseconds; nil: the whole input is one interval.
     private let length: UInt64?
     /// False when the time comes from the lines.
-    private let isLive: Bool
+    let isLive: Bool
     /// 1970 on the monotonic clock, which no correction moves. Wraps around.
     private let epoch: UInt64
     /// The number of the current interval, counted from 1970 on, so that every run has the same

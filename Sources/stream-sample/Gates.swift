@@ -23,18 +23,16 @@ extension Gate where Self: ~Copyable {
 struct Sieve<G: Gate & ~Copyable>: Sampler, ~Copyable {
     private var gate: G
     private var strata: Strata<G.State>
-    private let hasKeys: Bool
 
     init(_ gate: consuming G, _ settings: SampleOptions) {
         self.gate = gate
         strata = Strata(settings)
-        hasKeys = settings.hasStrata
     }
 
     var evictions: Int { strata.evictions }
 
     var skippable: Int {
-        hasKeys || strata.states.isEmpty ? 0 : gate.skippable(strata.states[0])
+        strata.hasKeys || strata.states.isEmpty ? 0 : gate.skippable(strata.states[0])
     }
 
     mutating func skip(_ count: Int) { gate.skip(count, &strata.states[0]) }

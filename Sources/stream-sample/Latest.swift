@@ -44,8 +44,6 @@ struct Latest: Sampler, ~Copyable {
         } else {
             held += 1
         }
-        // Settled before others may have to give way, so that this key is not one of them.
-        strata.states[found.index].lines = 0
         try makeRoom(for: size, &sink, &output)
         if size > newest.room {
             waste += newest.room

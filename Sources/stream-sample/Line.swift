@@ -29,6 +29,8 @@ struct Line: ~Copyable {
     private let timeSlot: Int?
     private let timeUnit: Timestamp.Unit
     private let maxGap: UInt64
+    /// 366 days.
+    private static let standardMaxGap: UInt64 = 366 * 86_400_000_000_000
     /// The slots of what the method reads: a weight, coordinates, the values that change.
     let valueSlots: Range<Int>
     private let keepSlots: Range<Int>
@@ -51,7 +53,7 @@ struct Line: ~Copyable {
         keyCount = keys.count
         timeSlot = settings.time == nil ? nil : keys.count
         timeUnit = settings.timeUnit
-        maxGap = settings.maxGap
+        maxGap = settings.maxGap ?? Self.standardMaxGap
         let start = keys.count + (settings.time == nil ? 0 : 1)
         valueSlots = start..<(start + values.count)
         keepSlots = valueSlots.upperBound..<(valueSlots.upperBound + keeps.count)

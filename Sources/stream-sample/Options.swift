@@ -25,6 +25,8 @@ struct SampleOptions: ToolSettings {
 
     /// The paths of --key, --latest, --first and --distinct.
     var keys: [JSONPath] = []
+    /// The paths are those of --key, whose keys have no state.
+    var hashesKeys = false
     var weight: JSONPath?
     var isShuffled = false
     var offset = 0
@@ -48,8 +50,8 @@ struct SampleOptions: ToolSettings {
     var isInverted = false
     var time: JSONPath?
     var timeUnit = Timestamp.Unit.auto
-    /// Nanoseconds.
-    var maxGap: UInt64 = 366 * 86_400_000_000_000
+    /// Nanoseconds; nil: a year.
+    var maxGap: UInt64?
 
     /// An option that needs one of these methods.
     private struct Modifier {
@@ -65,9 +67,6 @@ struct SampleOptions: ToolSettings {
     mutating func note(_ option: String, needs methods: String...) {
         modifiers.append(Modifier(option: option, methods: methods))
     }
-
-    /// True with -p --key.
-    var hashesKeys: Bool { modifiers.contains { $0.option == "--key" } }
 
     /// True when each key has a state of its own.
     var hasStrata: Bool { !by.isEmpty || (!keys.isEmpty && !hashesKeys) }
@@ -112,6 +111,7 @@ struct SampleOptions: ToolSettings {
             throw UsageError("--time needs --every, --rate or --adapt")
         }
         if time == nil && timeUnit != .auto { throw UsageError("--time-unit needs --time") }
+        if time == nil && maxGap != nil { throw UsageError("--max-gap needs --time") }
         // Of text there is only the whole line.
         let reads = by + keys + change + keep.map(\.path)
         let needsJSON =
@@ -222,6 +222,7 @@ private var choiceOptions: OptionGroup<SampleOptions> {
                 {
                     $0.note("--key", needs: "-p")
                     $0.keys = $1
+                    $0.hashesKeys = true
                 },
                 "With -p: all lines of a key or none, decided by a hash of the key. The same keys"
                     + " in every run and every program, and with a larger P the same and more. The"

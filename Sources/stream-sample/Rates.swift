@@ -1,12 +1,27 @@
 import StreamCodec
 import StreamTool
 
-/// --rate: the generic cell rate algorithm (ITU-T I.371), as virtual scheduling.
-struct RateGate: Gate {
-    /// Nanoseconds from one line to the next at the full rate.
+/// The generic cell rate algorithm (ITU-T I.371), as virtual scheduling. Times are nanoseconds.
+struct CellRate {
+    /// From one line to the next at the full rate.
     private let interval: Double
-    /// So much earlier than its time may a line come.
+    /// So much earlier than it is due may a line come.
     private let tolerance: Double
+
+    init(_ rate: Rate, burst: Int) {
+        interval = 1e9 / rate.perSecond
+        tolerance = interval * Double(burst - 1)
+    }
+
+    func earliest(due: Double) -> Double { due - tolerance }
+
+    /// When the line behind one that comes now is due.
+    func next(due: Double, now: Double) -> Double { max(now, due) + interval }
+}
+
+/// --rate: what comes too early is dropped.
+struct RateGate: Gate {
+    private let rate: CellRate
 
     struct State {
         /// When the next line is due, in nanoseconds since `origin`.
@@ -17,9 +32,8 @@ struct RateGate: Gate {
         var passedOver = 0
     }
 
-    init(_ rate: Rate, burst: Int) {
-        interval = 1e9 / rate.perSecond
-        tolerance = interval * Double(burst - 1)
+    init(_ rate: CellRate) {
+        self.rate = rate
     }
 
     func fresh() -> State { State() }
@@ -28,11 +42,11 @@ struct RateGate: Gate {
         let origin = state.origin ?? line.time
         state.origin = origin
         let now = Double(line.time - origin)
-        if now < state.due - tolerance {
+        if now < rate.earliest(due: state.due) {
             state.passedOver += 1
             return nil
         }
-        state.due = max(now, state.due) + interval
+        state.due = rate.next(due: state.due, now: now)
         defer { state.passedOver = 0 }
         return 1 / Double(1 + state.passedOver)
     }
@@ -99,8 +113,7 @@ struct AdaptiveGate: Gate {
 
 /// --rate with --pace: no line is lost, each waits until its time has come.
 struct Pacer: Sampler, ~Copyable {
-    private let interval: Double
-    private let tolerance: Double
+    private let rate: CellRate
     private let report: Report
     /// How late the last sleep ended, in nanoseconds, as far as it is made up for.
     private var lateness = 0.0
@@ -109,9 +122,8 @@ struct Pacer: Sampler, ~Copyable {
     private var due: Strata<Double>
     private let start = monotonicNanoseconds()
 
-    init(_ rate: Rate, burst: Int, _ settings: SampleOptions, _ report: Report) {
-        interval = 1e9 / rate.perSecond
-        tolerance = interval * Double(burst - 1)
+    init(_ rate: CellRate, _ settings: SampleOptions, _ report: Report) {
+        self.rate = rate
         self.report = report
         due = Strata(settings)
     }
@@ -123,7 +135,7 @@ struct Pacer: Sampler, ~Copyable {
     ) throws {
         let index = due.find(line, fresh: 0).index
         var now = Double(monotonicNanoseconds() - start)
-        let earliest = due.states[index] - tolerance
+        let earliest = rate.earliest(due: due.states[index])
         if now < earliest && !isStopped() {
             // Nothing waits in the buffer while the next line waits for its time.
             try output.flush()
@@ -134,7 +146,7 @@ struct Pacer: Sampler, ~Copyable {
             // What that takes is made up for, or the rate would fall short.
             lateness = min(now - earliest, Self.mostLateness)
         }
-        due.states[index] = max(now - lateness, due.states[index]) + interval
+        due.states[index] = rate.next(due: due.states[index], now: now - lateness)
         try sink.sampled(line.bytes, rate: 1, &output)
     }
 }

@@ -6,7 +6,6 @@ struct Reservoirs: Sampler, ~Copyable {
     private let capacity: Int
     private let isWeighted: Bool
     private let isShuffled: Bool
-    private let hasKeys: Bool
     /// Others have ranks that are no Double.
     private static let weights = 1e-308...1e307
     private var random: RandomSource
@@ -18,13 +17,12 @@ struct Reservoirs: Sampler, ~Copyable {
         isShuffled = settings.isShuffled
         self.random = random
         strata = Strata(settings)
-        hasKeys = settings.hasStrata
     }
 
     var evictions: Int { strata.evictions }
 
     var skippable: Int {
-        if hasKeys || isWeighted || strata.states.isEmpty { return 0 }
+        if strata.hasKeys || isWeighted || strata.states.isEmpty { return 0 }
         return strata.states[0].lines.count < capacity ? 0 : strata.states[0].gap
     }
 
@@ -36,22 +34,28 @@ struct Reservoirs: Sampler, ~Copyable {
     mutating func take(
         _ line: borrowing Line, _ sink: inout Sink, _ output: inout Output
     ) throws {
-        let slot = line.valueSlots.lowerBound
-        let weight = isWeighted ? try line.finiteNumber(in: slot) : 1
-        if weight < 0 { throw line.error(slot, "expected a weight of at least 0") }
-        if weight != 0 && !Self.weights.contains(weight) {
-            throw line.error(slot, "expected a weight, 0 or from 1e-308 to 1e307,")
-        }
+        // Read first: a line without one must not push a key out.
+        let weight = isWeighted ? try Self.weight(of: line) : nil
         let found = strata.find(line, fresh: Reservoir())
         if let evicted = found.evicted {
             try write([evicted], &sink, &output)
             letGo([evicted], &sink)
         }
-        if isWeighted {
+        if let weight {
             try takeWeighted(line, weight, found.index, &sink, &output)
         } else {
             try takeUniform(line, found.index, &sink, &output)
         }
+    }
+
+    private static func weight(of line: borrowing Line) throws(LineError) -> Double {
+        let slot = line.valueSlots.lowerBound
+        let weight = try line.finiteNumber(in: slot)
+        if weight < 0 { throw line.error(slot, "expected a weight of at least 0") }
+        if weight != 0 && !weights.contains(weight) {
+            throw line.error(slot, "expected a weight, 0 or from 1e-308 to 1e307,")
+        }
+        return weight
     }
 
     // MARK: Uniform: Algorithm L (Li 1994)

@@ -16,11 +16,11 @@ func sample(_ run: inout Run<SampleOptions>) throws -> ExitStatus {
         try sample(GapGate(nth: number, offset: settings.offset), &run)
     case .rate(let rate):
         let burst = settings.burst ?? (settings.isPaced ? 1 : max(1, Int(rate.count)))
+        let cellRate = CellRate(rate, burst: burst)
         if settings.isPaced {
-            let pacer = Pacer(rate, burst: burst, settings, run.report)
-            try sample(pacer, &run)
+            try sample(Pacer(cellRate, settings, run.report), &run)
         } else {
-            try sample(RateGate(rate, burst: burst), &run)
+            try sample(RateGate(cellRate), &run)
         }
     case .adapt(let rate):
         let gate = AdaptiveGate(
@@ -164,8 +164,7 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
             return
         }
         try line.read(bytes)
-        if clock.begins(intervalAt: line.time) { try sampler.endInterval(&sink, &output) }
-        line.interval = clock.interval
+        if !clock.isLive { try reach(line.time, &output) }
         if line.isKept {
             try sink.keep(bytes, &output)
         } else {
@@ -177,10 +176,14 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
     private mutating func tellTime(_ run: inout Run<SampleOptions>) throws {
         guard let now = clock.read() else { return }
         line.time = now
-        if clock.begins(intervalAt: now) {
-            try sampler.endInterval(&sink, &run.output)
-            tellCounts(run.report)
-        }
+        try reach(now, &run.output)
+        tellCounts(run.report)
+    }
+
+    /// Ends the interval before this time, if it is not that of the time before.
+    private mutating func reach(_ time: UInt64, _ output: inout Output) throws {
+        if clock.begins(intervalAt: time) { try sampler.endInterval(&sink, &output) }
+        line.interval = clock.interval
     }
 
     /// Writes what is held and tells the last counts.

@@ -204,11 +204,11 @@ struct HeldLine {
 
 /// What a method knows of each key, or of all lines when there is none.
 struct Strata<State>: ~Copyable {
-    private let hasKeys: Bool
+    /// Without them there is one stratum, number 0.
+    let hasKeys: Bool
     private var keys: KeyTable
     var states: [State] = []
 
-    /// Without keys there is one stratum, number 0.
     init(_ settings: SampleOptions) {
         hasKeys = settings.hasStrata
         keys = KeyTable(limit: settings.maxKeys)

@@ -18,6 +18,26 @@ import Testing
         }
     }
 
+    /// A trickle leaves its pipe as it is: what the system allows a user is for others, too.
+    @Test(arguments: [("1\n", false), (String(repeating: "1\n", count: 60_000), true)])
+    func onlyABurstEnlargesItsPipe(_ text: String, _ isEnlarged: Bool) throws {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[1]) }
+        let session = try start("stream-sample", "-p1", stdin: .descriptor(ends[0]))
+        close(ends[0])
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let size = rest.withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count) }
+            try #require(size > 0)
+            rest = rest.dropFirst(size)
+        }
+        #expect(session.prints(text))
+        // F_GETPIPE_SZ of linux/fcntl.h.
+        #expect((fcntl(ends[1], 1032) > 64 << 10) == isEnlarged)
+    }
+
     @Test func closedStandardInput() throws {
         for (tool, arguments) in [("sse-encode", ""), ("sse-decode", ""), ("stream-sample", "-n1")]
         {

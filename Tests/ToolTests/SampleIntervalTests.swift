@@ -176,6 +176,7 @@ import Testing
             }
             return
         }
+        Issue.record("the machine is too slow for intervals of 4 s")
     }
 
     /// Gives each session the same lines over several intervals, and returns them; nil when one

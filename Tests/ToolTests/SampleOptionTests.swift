@@ -179,9 +179,10 @@ import Testing
             usage("-t \($0)", "--text has no values to read: '.', the line, is the only path")
         }
 
-    /// It was taken without a word, although it changes nothing.
-    @Test func aTimeUnitNeedsATime() throws {
-        let result = try run("stream-sample", "--rate 1/s --time-unit ms", "1\n")
+    /// They were taken without a word, although they change nothing.
+    @Test(arguments: ["--time-unit ms", "--max-gap 1d"])
+    func whatNeedsATime(_ option: String) throws {
+        let result = try run("stream-sample", "--rate 1/s \(option)", "1\n")
         #expect(result.ending == .exit(64))
         #expect(result.output.isEmpty)
     }
