@@ -7,7 +7,7 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 export SWIFT
 
-TOOLS := sse-encode sse-decode stream-sample
+TOOLS := sse-encode sse-decode stream-sample stream-batch
 FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip
 RELEASE := $(abspath $(BUILD))/release
 PYTHON := $(BUILD)/venv/bin/python

@@ -49,6 +49,7 @@ let package = Package(
         .executable(name: "sse-encode", targets: ["sse-encode"]),
         .executable(name: "sse-decode", targets: ["sse-decode"]),
         .executable(name: "stream-sample", targets: ["stream-sample"]),
+        .executable(name: "stream-batch", targets: ["stream-batch"]),
     ],
     targets: [
         .systemLibrary(
@@ -72,7 +73,11 @@ let package = Package(
         .executableTarget(
             name: "stream-sample", dependencies: ["StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
+        .executableTarget(
+            name: "stream-batch", dependencies: ["CLinux", "StreamCodec", "StreamTool"],
+            swiftSettings: strict, linkerSettings: staticTool),
         .testTarget(name: "StreamCodecTests", dependencies: ["CBytes", "StreamCodec"]),
+        .testTarget(name: "StreamBatchTests", dependencies: ["stream-batch"]),
         .testTarget(name: "ToolTests"),
         .testTarget(name: "TidyTests"),
     ] + extras,

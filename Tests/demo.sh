@@ -56,6 +56,17 @@ show 0 'The newest price of each symbol.' \
     "sse-decode -d -e price prices.sse | stream-sample --latest .symbol"
 show 0 'A long series as a chart of eight points.' \
     "stream-sample --lttb 8 -x .t -y .cpu metrics.jsonl | jq -r .cpu | paste -sd ' '"
+show 0 'The steps of an agent, an array for each call of a tool.' \
+    "stream-batch --when .type=tool_result agent.jsonl | jq -c 'map(.type)'"
+show 0 'A table of all keys: counts, sums, percentiles.' \
+    "stream-batch -k .method -a count -a 'sum(.bytes)' -a 'p95(.duration)' access.jsonl"
+show 0 'Windows of five minutes by the time in the lines.' \
+    "stream-batch --time .t -t 5m -a 'mean(.cpu)' -a 'max(.cpu)' metrics.jsonl"
+show 0 'A command for each batch, four at once, the output in order.' \
+    "stream-batch -n 15 -j 4 --keep-order access.jsonl -- jq -c 'map(.bytes) | add'"
+show 1 'A record that the command cannot take is found by halves, and put aside.' \
+    "printf '%s\n' 1 2 '\"x\"' 4 | stream-batch -q --bisect --permanent 5 \\
+    --dead-letter /dev/stdout -- jq -c 'map(. / 2)' 2>/dev/null | jq -c '.items? // .'"
 show 0 'Compressed on the way: gzip input is recognised by itself.' \
     "sse-encode -d -z metrics.jsonl | sse-decode -d | cmp - metrics.jsonl && echo same"
 show 0 'What an HTTP server would answer, behind a socket that systemd accepts.' \

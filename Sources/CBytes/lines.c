@@ -80,3 +80,9 @@ size_t cb_skip_lines(
     *blanks = blank;
     return i;
 }
+
+void cb_copy_joining(const uint8_t *p, size_t n, uint8_t *restrict out) {
+    for (size_t i = 0; i < n; i++) {
+        out[i] = p[i] == '\n' ? ',' : p[i];
+    }
+}

@@ -5,16 +5,25 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
 static volatile sig_atomic_t report_requests;
+static volatile sig_atomic_t child_ended;
+static volatile sig_atomic_t is_hurried;
 static int signal_fd = -1;
 static int grace;
+/* There is work to bring to an end: a second signal hurries it, the third ends the process. */
+static int may_hurry;
 
 static void wake(void) {
     int saved = errno;
@@ -35,6 +44,11 @@ static void give_up(int number) {
 }
 
 static void on_stop(int number) {
+    if (stop_signal && may_hurry && !is_hurried) {
+        is_hurried = 1;
+        wake();
+        return;
+    }
     if (stop_signal) {
         _exit(128 + number);
     }
@@ -46,6 +60,12 @@ static void on_stop(int number) {
 static void on_report(int number) {
     (void)number;
     report_requests = 1;
+    wake();
+}
+
+static void on_child(int number) {
+    (void)number;
+    child_ended = 1;
     wake();
 }
 
@@ -90,15 +110,19 @@ void clinux_clear_signal_fd(void) {
     (void)ignored;
 }
 
-void clinux_sleep(uint64_t nanoseconds) {
+void clinux_set_grace(int grace_seconds) {
+    grace = grace_seconds;
+    may_hurry = 1;
+}
+
+int clinux_is_hurried(void) { return is_hurried; }
+
+int clinux_poll(struct pollfd *descriptors, size_t count, int64_t nanoseconds) {
     struct timespec time = {
-        .tv_sec = (time_t)(nanoseconds / 1000000000u),
-        .tv_nsec = (long)(nanoseconds % 1000000000u),
+        .tv_sec = (time_t)(nanoseconds / 1000000000),
+        .tv_nsec = (long)(nanoseconds % 1000000000),
     };
-    struct pollfd ready = {.fd = signal_fd, .events = POLLIN};
-    if (ppoll(&ready, 1, &time, NULL) > 0) {
-        clinux_clear_signal_fd();
-    }
+    return ppoll(descriptors, (nfds_t)count, nanoseconds < 0 ? NULL : &time, NULL);
 }
 
 int clinux_open(const char *path, int flags, unsigned mode) {
@@ -124,3 +148,118 @@ uint64_t clinux_monotonic_nanoseconds(void) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+static posix_spawnattr_t spawn_attributes;
+
+void clinux_watch_children(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_child;
+    action.sa_flags = SA_NOCLDSTOP | SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGCHLD, &action, NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+
+    posix_spawnattr_init(&spawn_attributes);
+    posix_spawnattr_setflags(
+        &spawn_attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&spawn_attributes, 0);
+    sigemptyset(&set);
+    posix_spawnattr_setsigmask(&spawn_attributes, &set);
+    static const int defaults[] = {SIGALRM, SIGCHLD, SIGINT, SIGPIPE, SIGTERM, SIGUSR1};
+    for (size_t index = 0; index < sizeof defaults / sizeof *defaults; index++) {
+        sigaddset(&set, defaults[index]);
+    }
+    posix_spawnattr_setsigdefault(&spawn_attributes, &set);
+}
+
+int clinux_child_ended(void) { return child_ended; }
+
+void clinux_clear_child_ended(void) { child_ended = 0; }
+
+/* A file in memory that holds the bytes and stands at its start. */
+static int new_input(const char *bytes, size_t size) {
+    int fd = memfd_create("batch", MFD_CLOEXEC);
+    for (size_t done = 0; fd >= 0 && done < size;) {
+        ssize_t written = pwrite(fd, bytes + done, size - done, (off_t)done);
+        if (written > 0) {
+            done += (size_t)written;
+        } else if (errno != EINTR) {
+            int saved = errno;
+            close(fd);
+            errno = saved;
+            return -1;
+        }
+    }
+    return fd;
+}
+
+static int spawn(
+    const char *path, char *const *arguments, char *const *environment, const int *fds, int *pid) {
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) {
+        return error;
+    }
+    for (int fd = 0; fd < 3 && !error; fd++) {
+        error = posix_spawn_file_actions_adddup2(&actions, fds[fd], fd);
+    }
+    if (!error) {
+        error = posix_spawn(pid, path, &actions, &spawn_attributes, arguments, environment);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+int clinux_spawn(
+    const char *path, char *const *arguments, char *const *environment, const void *input,
+    size_t size, struct clinux_child *child) {
+    int output[2] = {-1, -1};
+    int errors[2] = {-1, -1};
+    int error = 0;
+    int input_fd = new_input(input, size);
+    if (input_fd < 0 || pipe2(output, O_CLOEXEC) != 0 || pipe2(errors, O_CLOEXEC) != 0) {
+        error = errno;
+    } else {
+        int fds[] = {input_fd, output[1], errors[1]};
+        error = spawn(path, arguments, environment, fds, &child->process);
+    }
+    child->output = output[0];
+    child->errors = errors[0];
+    int spent[] = {input_fd, output[1], errors[1], error ? output[0] : -1, error ? errors[0] : -1};
+    for (size_t index = 0; index < sizeof spent / sizeof *spent; index++) {
+        if (spent[index] >= 0) {
+            close(spent[index]);
+        }
+    }
+    return error;
+}
+
+int clinux_reap(int process, int *status, int *signal) {
+    int value = 0;
+    int result = waitpid(process, &value, WNOHANG);
+    if (result <= 0) {
+        return result == 0 || errno == EINTR ? 0 : -1;
+    }
+    *status = WIFEXITED(value) ? WEXITSTATUS(value) : 0;
+    *signal = WIFSIGNALED(value) ? WTERMSIG(value) : 0;
+    return 1;
+}
+
+int clinux_pending(int fd) {
+    int size = 0;
+    return ioctl(fd, FIONREAD, &size) == 0 ? size : 0;
+}
+
+void clinux_allow_descriptors(uint64_t count) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count) {
+        limit.rlim_cur = count < limit.rlim_max ? count : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+char *const *clinux_environment(void) { return environ; }

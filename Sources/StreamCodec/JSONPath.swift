@@ -17,6 +17,17 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
     /// True for `.`, the whole value.
     package var isWhole: Bool { steps.isEmpty }
 
+    /// The keys and indices that the path goes through.
+    package var words: [String] {
+        steps.map { step in
+            switch step {
+            case .key(let key), .either(key: let key, index: _):
+                String(decoding: key, as: UTF8.self)
+            case .index(let index): String(index)
+            }
+        }
+    }
+
     /// Why a text is no path.
     package struct ParseError: Error, Equatable, CustomStringConvertible {
         package var description: String

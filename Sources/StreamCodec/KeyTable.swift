@@ -85,17 +85,41 @@ package struct KeyTable: ~Copyable {
         return (Int(index), isFull ? .replaced : .new)
     }
 
-    /// Takes the least recently used key away and returns its index, which the next new key
-    /// gets; nil when there is no key. Counts as an eviction.
-    package mutating func evictOldest() -> Int? {
-        let index = leastRecent
-        guard index != KeyEntry.none else { return nil }
+    /// The index of `key`, if it is known. Its place in the order of use stays as it is.
+    package func index(of key: UnsafeBufferPointer<UInt8>) -> Int? {
+        let hash = unsafe hashes.hash(key)
+        var slot = Int(truncatingIfNeeded: hash) & slotMask
+        while unsafe slots[slot] != KeyEntry.none {
+            let index = unsafe slots[slot]
+            if unsafe entry(index).pointee.hash == hash && entry(index).holds(key, secondHashes) {
+                return Int(index)
+            }
+            slot = (slot + 1) & slotMask
+        }
+        return nil
+    }
+
+    /// Takes a key away, which is no eviction. Its index is one that the next new key gets.
+    package mutating func remove(_ index: Int) {
+        precondition(index >= 0 && index < used)
+        take(UInt32(index))
+    }
+
+    private mutating func take(_ index: UInt32) {
         unlink(index)
         removeSlot(of: index)
         unsafe entry(index).forgetKey()
         unsafe entry(index).pointee.newer = free
         free = index
         count -= 1
+    }
+
+    /// Takes the least recently used key away and returns its index, which the next new key
+    /// gets; nil when there is no key. Counts as an eviction.
+    package mutating func evictOldest() -> Int? {
+        let index = leastRecent
+        guard index != KeyEntry.none else { return nil }
+        take(index)
         evictions += 1
         return Int(index)
     }
@@ -125,6 +149,9 @@ package struct KeyTable: ~Copyable {
 
     /// The index of the most recently used key.
     package var newest: Int? { mostRecent == KeyEntry.none ? nil : Int(mostRecent) }
+
+    /// The index of the least recently used key.
+    package var oldest: Int? { leastRecent == KeyEntry.none ? nil : Int(leastRecent) }
 
     /// The key that was used last before the one at `index`; nil before the oldest.
     package func older(than index: Int) -> Int? {

@@ -118,6 +118,21 @@ package struct LineReader {
     }
 }
 
+extension ByteQueue {
+    /// Appends lines, each with a line feed at its end, as the elements of a JSON array.
+    package mutating func append(joining lines: UnsafeBufferPointer<UInt8>) {
+        guard let start = lines.baseAddress, lines.count > 0 else { return }
+        // All but the last line feed.
+        let size = lines.count - 1
+        unsafe cb_copy_joining(start, size, reserve(size))
+        commit(size)
+    }
+
+    package mutating func append(joining lines: [UInt8]) {
+        unsafe lines.withUnsafeBufferPointer { unsafe append(joining: $0) }
+    }
+}
+
 extension UnsafeBufferPointer<UInt8> {
     /// The offset of the first LF at or behind `offset`, or the count.
     @inline(__always)

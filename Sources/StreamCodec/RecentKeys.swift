@@ -1,27 +1,40 @@
-/// The last so many keys, to tell what came before.
-package struct RecentKeys {
-    private var order: [[UInt8]] = []
-    private var known: Set<[UInt8]> = []
-    /// Where in `order` the oldest key stands, once it is full.
-    private var oldest = 0
-    private let limit: Int
+/// The last so many keys, or those of the last so much time, to tell what came before.
+package struct RecentKeys: ~Copyable {
+    private var table: KeyTable
+    /// When each key came first, by its index; empty without a lifetime.
+    private var times: [UInt64] = []
+    private let lifetime: UInt64?
 
-    /// Remembers `limit` keys, at least one.
-    package init(limit: Int) {
-        precondition(limit > 0)
-        self.limit = limit
+    /// Remembers `limit` keys, at least one, each for `lifetime` in the unit of the caller's
+    /// clock.
+    package init(limit: Int, lifetime: UInt64? = nil) {
+        table = KeyTable(limit: limit)
+        self.lifetime = lifetime
     }
 
-    /// False when the key is among the last `limit` different ones. It is remembered either way.
-    package mutating func insert(_ key: [UInt8]) -> Bool {
-        guard known.insert(key).inserted else { return false }
-        if order.count < limit {
-            order.append(key)
+    /// Keys that were forgotten for others.
+    package private(set) var evictions = 0
+
+    /// False when the key is among the last `limit` different ones, and came first less than its
+    /// lifetime ago. A key that came again is not remembered any longer for that.
+    package mutating func insert(_ key: UnsafeBufferPointer<UInt8>, now: UInt64 = 0) -> Bool {
+        forget(now)
+        if unsafe table.index(of: key) != nil { return false }
+        let (index, arrival) = unsafe table.insert(key)
+        if arrival == .replaced { evictions += 1 }
+        if lifetime == nil { return true }
+        if index == times.count {
+            times.append(now)
         } else {
-            known.remove(order[oldest])
-            order[oldest] = key
-            oldest = (oldest + 1) % limit
+            times[index] = now
         }
         return true
+    }
+
+    private mutating func forget(_ now: UInt64) {
+        guard let lifetime else { return }
+        while let oldest = table.oldest, now >= times[oldest] &+ lifetime {
+            table.remove(oldest)
+        }
     }
 }

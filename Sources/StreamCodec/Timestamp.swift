@@ -11,6 +11,16 @@ package enum Timestamp {
 
     private static let last = UInt64(Int64.max)
 
+    /// The time that a JSON text says: a number, a string that holds one, or a string as in
+    /// RFC 3339. Nil when it is none of these or out of range.
+    package static func value(_ text: UnsafeBufferPointer<UInt8>, unit: Unit) -> UInt64? {
+        guard unsafe text.first == UInt8(ascii: "\"") else {
+            return unsafe number(text, unit: unit)
+        }
+        let contents = unsafe text.slice(1..<(text.count - 1))
+        return unsafe number(contents, unit: unit) ?? rfc3339(contents)
+    }
+
     // MARK: Numbers
 
     /// The time that a JSON number says, cut to whole nanoseconds; nil when the text is none, or
@@ -75,11 +85,27 @@ package enum Timestamp {
             let month = number(&rest, digits: 2, in: 1...12), rest.skip(UInt8(ascii: "-")),
             let day = number(&rest, digits: 2, in: 1...31)
         else { return nil }
-        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        let monthStart = daysBeforeMonth[month - 1] + (isLeapYear && month > 2 ? 1 : 0)
-        let nextStart = daysBeforeMonth[month] + (isLeapYear && month > 1 ? 1 : 0)
-        guard day <= nextStart - monthStart else { return nil }
+        let monthStart = daysBefore(month: month, of: year)
+        guard day <= daysBefore(month: month + 1, of: year) - monthStart else { return nil }
         return daysBeforeYear(year) - daysBeforeYear(1970) + monthStart + day - 1
+    }
+
+    /// The date so many days, which are not negative, behind 1970-01-01.
+    fileprivate static func date(days: Int) -> (year: Int, month: Int, day: Int) {
+        var left = days + daysBeforeYear(1970)
+        // Never too late a year, and too early by one in the first centuries only.
+        var year = 1970 + days / 366
+        while daysBeforeYear(year + 1) <= left { year += 1 }
+        left -= daysBeforeYear(year)
+        var month = 1
+        while left >= daysBefore(month: month + 1, of: year) { month += 1 }
+        return (year, month, left - daysBefore(month: month, of: year) + 1)
+    }
+
+    /// The days of the year before a month, 1 to 13.
+    private static func daysBefore(month: Int, of year: Int) -> Int {
+        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return daysBeforeMonth[month - 1] + (isLeapYear && month > 2 ? 1 : 0)
     }
 
     /// In a year that is no leap year, for January to the next January.
@@ -135,5 +161,32 @@ package enum Timestamp {
             number = number * 10 + Int(digit)
         }
         return range.contains(number) ? number : nil
+    }
+}
+
+extension ByteQueue {
+    /// Appends a time, nanoseconds since 1970, as RFC 3339 in UTC, cut to milliseconds:
+    /// `2026-11-21T10:50:58.123Z`.
+    package mutating func append(rfc3339 time: UInt64) {
+        let seconds = Int(time / 1_000_000_000)
+        let (year, month, day) = Timestamp.date(days: seconds / 86400)
+        append(year, digits: 4, behind: "")
+        append(month, digits: 2, behind: "-")
+        append(day, digits: 2, behind: "-")
+        append(seconds / 3600 % 24, digits: 2, behind: "T")
+        append(seconds / 60 % 60, digits: 2, behind: ":")
+        append(seconds % 60, digits: 2, behind: ":")
+        append(Int(time / 1_000_000 % 1000), digits: 3, behind: ".")
+        append("Z")
+    }
+
+    private mutating func append(_ number: Int, digits: Int, behind mark: StaticString) {
+        append(mark)
+        var weight = 1
+        for _ in 1..<digits { weight *= 10 }
+        while weight > 0 {
+            append(UInt8(ascii: "0") + UInt8(number / weight % 10))
+            weight /= 10
+        }
     }
 }

@@ -4,6 +4,8 @@ struct ArgumentParser<Settings> {
     let options: [Option<Settings>]
     /// Where the operands stand among the arguments.
     private(set) var operands: [Int] = []
+    /// How many of them stand before `--`.
+    private(set) var countBeforeDashes: Int?
 
     init(_ options: [Option<Settings>]) {
         self.options = options
@@ -13,6 +15,7 @@ struct ArgumentParser<Settings> {
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             if argument == "--" {
+                countBeforeDashes = operands.count
                 operands += rest.indices
                 return
             }

@@ -49,15 +49,18 @@ package struct Command<Settings: ToolSettings> {
     package let synopsis: String
     package let groups: [OptionGroup<Settings>]
     package let manual: Manual
+    /// What stands behind `--` is a command and its arguments, not operands.
+    private let takesCommand: Bool
 
     package init(
         _ name: String, _ summary: String, synopsis: String, options: [OptionGroup<Settings>],
-        manual: Manual
+        manual: Manual, takesCommand: Bool = false
     ) {
         self.name = name
         self.summary = summary
         self.synopsis = synopsis
         self.manual = manual
+        self.takesCommand = takesCommand
         groups = options + Option.common
     }
 
@@ -72,10 +75,10 @@ package struct Command<Settings: ToolSettings> {
         var settings = settings
         var report = Report(tool: name, options: settings.common)
         do {
-            let operands = try parse(into: &settings)
+            let words = try parse(into: &settings)
             report = Report(tool: name, options: settings.common)
             clinux_watch_signals(Self.graceSeconds)
-            exit(try finish(try perform(settings, operands, report, body), report).rawValue)
+            exit(try finish(try perform(settings, words, report, body), report).rawValue)
         } catch {
             end(error, report)
         }
@@ -83,11 +86,11 @@ package struct Command<Settings: ToolSettings> {
 
     /// Runs the body and writes what it left in the buffer, also when it failed.
     private func perform(
-        _ settings: Settings, _ operands: [Operand], _ report: Report,
+        _ settings: Settings, _ words: Words, _ report: Report,
         _ body: (inout Run<Settings>) throws -> ExitStatus
     ) throws -> Result<ExitStatus, any Error> {
         try report.open()
-        var run = try Run(settings, operands, settings.common, report)
+        var run = try Run(settings, words, settings.common, report)
         let result: Result<ExitStatus, any Error>
         do {
             result = .success(try body(&run))
@@ -121,11 +124,11 @@ package struct Command<Settings: ToolSettings> {
         return status == .success && report.isPartial ? .partial : status
     }
 
-    private func parse(into settings: inout Settings) throws -> [Operand] {
+    private func parse(into settings: inout Settings) throws -> Words {
         let arguments = Array(CommandLine.arguments.dropFirst())
         var parser = ArgumentParser(groups.flatMap(\.rows) + about)
         try parser.parse(arguments, into: &settings)
-        return parser.operands.map { index in
+        let words = parser.operands.map { index in
             // A String would repair a file name that is no UTF-8.
             let path = CommandLine.unsafeArgv[index + 1]
             return Operand(
@@ -133,6 +136,8 @@ package struct Command<Settings: ToolSettings> {
                 path: path.map { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
                     ?? [])
         }
+        let count = takesCommand ? parser.countBeforeDashes ?? words.count : words.count
+        return Words(operands: Array(words[..<count]), command: Array(words[count...]))
     }
 
     /// --help, --version and what prints the committed pages: they print and end.
@@ -185,21 +190,30 @@ package struct Command<Settings: ToolSettings> {
     }
 }
 
+/// What stands on the command line besides options.
+struct Words {
+    var operands: [Operand]
+    var command: [Operand]
+}
+
 /// One run of a tool: what it was told, and what it reads, writes and reports with.
 package struct Run<Settings: ToolSettings>: ~Copyable {
     package let settings: Settings
     package let operands: [Operand]
+    /// A command and its arguments; empty when there is none, or when the tool takes none.
+    package let command: [Operand]
     package let report: Report
     package var input: Input
     package var output: Output
 
     init(
-        _ settings: Settings, _ operands: [Operand], _ common: CommonOptions, _ report: Report
+        _ settings: Settings, _ words: Words, _ common: CommonOptions, _ report: Report
     ) throws {
         self.settings = settings
-        self.operands = operands
+        operands = words.operands
+        command = words.command
         self.report = report
-        input = Input(operands: operands, options: common, report: report)
+        input = Input(operands: words.operands, options: common, report: report)
         output = try Output(gzipLevel: common.gzipLevel, report: report)
     }
 

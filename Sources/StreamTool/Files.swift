@@ -3,7 +3,7 @@ import Glibc
 import StreamCodec
 
 /// Writes all of `queue` to a descriptor; waits where it is not ready.
-func writeAll(
+package func writeAll(
     _ queue: inout ByteQueue, to descriptor: Int32, name: String, report: Report? = nil
 ) throws {
     while !queue.isEmpty {

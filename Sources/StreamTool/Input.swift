@@ -18,7 +18,7 @@ package struct Input: ~Copyable {
     /// What a read found.
     package enum Arrival {
         case bytes
-        /// The deadline came first.
+        /// The deadline came first, one of `watched` is ready, or a child ended.
         case timeout
         /// The end of this operand.
         case end
@@ -27,6 +27,11 @@ package struct Input: ~Copyable {
         /// SIGTERM or SIGINT came: finish in order.
         case stopped
     }
+
+    /// What a tool waits for besides the input.
+    package var watched: [pollfd] = []
+    /// The last read told of those: now it is the input's turn.
+    private var toldWatched = false
 
     private static let step = 256 << 10
     /// Half of what a pipe holds unless asked for more: whoever sends so much at once sends more.
@@ -38,6 +43,8 @@ package struct Input: ~Copyable {
     /// What diagnostics call the current operand.
     package private(set) var name = "-"
     private var descriptor: Int32 = -1
+    /// The device and the inode of the current operand, when it is a regular file.
+    package private(set) var file: (device: UInt64, inode: UInt64)?
     /// A regular file is always ready; its size tells when the work will be done.
     private var fileSize: Int?
     /// The bytes of the operands before this one.
@@ -79,6 +86,7 @@ package struct Input: ~Copyable {
         if descriptor < 0 { throw Failure(.noInput, errno: errno, name) }
         var status = stat()
         fileSize = nil
+        file = nil
         if fstat(descriptor, &status) == 0 {
             if status.st_mode & S_IFMT == S_IFDIR {
                 closeCurrent()
@@ -86,6 +94,7 @@ package struct Input: ~Copyable {
             }
             if status.st_mode & S_IFMT == S_IFREG {
                 fileSize = Int(status.st_size)
+                file = (UInt64(status.st_dev), UInt64(status.st_ino))
                 posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
             }
             isSmallPipe = status.st_mode & S_IFMT == S_IFIFO
@@ -215,30 +224,33 @@ package struct Input: ~Copyable {
     // MARK: Waiting
 
     /// Waits until there is something to read: nil. Serves signals and clocks meanwhile.
-    private func wait(until deadline: UInt64?) throws -> Arrival? {
+    private mutating func wait(until deadline: UInt64?) throws -> Arrival? {
         while true {
             report.serveRequest()
             if report.takeRequest() { return .request }
             if clinux_stop_signal() != 0 { return .stopped }
-            let tick = report.nextTick
-            if tick != nil { report.tick(inputSize: fileSize.map { startBytes + $0 }) }
-            if fileSize != nil { return nil }
-            var timeout: Int32 = tick.map { Int32(clamping: $0 / 1_000_000) } ?? -1
-            if let deadline {
-                let now = clinux_monotonic_nanoseconds()
-                if now >= deadline { return .timeout }
-                // Rounded up, so that the deadline has come when poll returns.
-                let left = Int32(clamping: (deadline - now + 999_999) / 1_000_000)
-                timeout = timeout < 0 ? left : min(timeout, left)
+            let childEnded = clinux_child_ended() != 0
+            if childEnded && !toldWatched { return tellWatched() }
+            let size = fileSize.map { startBytes + $0 }
+            if fileSize != nil && watched.isEmpty {
+                if report.nextTick != nil { report.tick(inputSize: size) }
+                toldWatched = false
+                return nil
             }
-            var ready = [
-                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: clinux_signal_fd(), events: Int16(POLLIN), revents: 0),
-            ]
-            let count = poll(&ready, 2, timeout)
-            if count < 0 && errno != EINTR { throw Failure(.systemError, errno: errno, "poll") }
-            if count > 0 && ready[1].revents != 0 { clinux_clear_signal_fd() }
-            if count > 0 && ready[0].revents != 0 { return nil }
+            if let deadline, clinux_monotonic_nanoseconds() >= deadline { return .timeout }
+            var ready = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)] + watched
+            try report.wait(for: &ready, until: childEnded ? 0 : deadline, inputSize: size)
+            let isReady = ready[0].revents != 0
+            if ready.dropFirst().contains(where: { $0.revents != 0 }) && !(isReady && toldWatched) {
+                return tellWatched()
+            }
+            toldWatched = false
+            if isReady { return nil }
         }
+    }
+
+    private mutating func tellWatched() -> Arrival {
+        toldWatched = true
+        return .timeout
     }
 }

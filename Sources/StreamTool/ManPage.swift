@@ -48,7 +48,9 @@ extension Command {
         let groups = synopsis.dropFirst().dropLast().replacing("] [", with: "\n")
         return groups.split(separator: "\n").map { group in
             let words = group.split(separator: " ").map { word in
-                word.hasPrefix("-") ? "Fl \(word.dropFirst())" : String(word)
+                word == "--"
+                    ? "Fl \\- Ar"
+                    : word.hasPrefix("-") ? "Fl \(word.dropFirst())" : String(word)
             }
             let text = words.joined(separator: " ")
             return text.hasPrefix("Fl") ? ".Op \(text)\n" : ".Op Ar \(text)\n"

@@ -73,8 +73,22 @@ package final class Report {
         }
     }
 
-    /// True when some input was rejected, so that the exit status is 1.
-    package var isPartial: Bool { rejected > 0 }
+    /// Counts and reports numbers that --reorder waited for in vain.
+    package func tell(missing numbers: ClosedRange<Int>, at place: Place) {
+        let (first, last) = (numbers.lowerBound, numbers.upperBound)
+        let (size, isHuge) = last.subtractingReportingOverflow(first)
+        add(to: "gaps")
+        add(isHuge ? .max : size, to: "missing")
+        add(to: "missing")
+        let what = size == 0 ? "number \(first) is" : "numbers \(first) to \(last) are"
+        warn("\(what) missing", at: place)
+    }
+
+    /// Something that was accepted could not be brought to where it should go.
+    package var gaveUp = false
+
+    /// True when some input was rejected or given up, so that the exit status is 1.
+    package var isPartial: Bool { rejected > 0 || gaveUp }
 
     // MARK: Rejecting
 
@@ -90,6 +104,9 @@ package final class Report {
         }
         say(.warning, reason, at: place)
     }
+
+    /// Rejected lines go to a file.
+    package var keepsRejects: Bool { rejects != nil }
 
     var stopsAtBadInput: Bool { options.onError == .stop && options.rejectsFile == nil }
 
@@ -161,7 +178,7 @@ package final class Report {
     }
 
     /// Diagnostics go out as well as they can: there is nobody to tell when they cannot.
-    private func write(_ line: inout ByteQueue, to descriptor: Int32) {
+    func write(_ line: inout ByteQueue, to descriptor: Int32) {
         var tries = 0
         while !line.isEmpty {
             let written = Glibc.write(descriptor, line.bytes.baseAddress, line.count)
@@ -221,17 +238,6 @@ package final class Report {
     func takeRequest() -> Bool {
         defer { wasRequested = false }
         return wasRequested
-    }
-
-    /// Waits until a point in time (monotonic nanoseconds), or until a signal asks to stop.
-    package func sleep(until deadline: UInt64) {
-        while clinux_stop_signal() == 0 {
-            serveRequest()
-            let now = clinux_monotonic_nanoseconds()
-            if now >= deadline { return }
-            if nextTick != nil { tick(inputSize: nil) }
-            clinux_sleep(min(deadline - now, nextTick ?? .max))
-        }
     }
 
     /// The last words: counters where options ask for them.
@@ -324,7 +330,7 @@ package final class Report {
         progressIsShown = true
     }
 
-    private func clearProgress() {
+    func clearProgress() {
         guard progressIsShown else { return }
         var line = ByteQueue()
         line.append("\r\u{1B}[K")

@@ -3,7 +3,7 @@ import StreamTool
 
 /// What happens to an event between the decoder and the output: the end marker, the selection,
 /// and the stages that hold events back.
-struct Pipeline {
+struct Pipeline: ~Copyable {
     /// The current input's end marker came.
     private(set) var sawEnd = false
     /// Nothing more is to be written.
@@ -15,7 +15,7 @@ struct Pipeline {
     private let included: [[UInt8]]
     private let excluded: [[UInt8]]
     private let errorPath: JSONPath
-    private var recent: RecentKeys?
+    private var recent: RecentKeys
     private var joiner: ChunkJoiner?
     private var reorderer: Reorderer<Event>?
     private var left: Int
@@ -32,14 +32,15 @@ struct Pipeline {
     private static let message = [UInt8]("message".utf8)
 
     init(_ settings: DecodeOptions) throws {
+        try Self.check(settings)
+        errorPath = try JSONPath(".error")
         self.settings = settings
         until = settings.until.map { [UInt8]($0.utf8) }
         untilEvent = settings.untilEvent.map { [UInt8]($0.utf8) }
         let names = settings.events.map { [UInt8]($0.utf8) }
         included = names.filter { $0.first != UInt8(ascii: "!") }
         excluded = names.filter { $0.first == UInt8(ascii: "!") }.map { Array($0.dropFirst()) }
-        errorPath = try JSONPath(".error")
-        recent = settings.dedup.map { RecentKeys(limit: $0) }
+        recent = RecentKeys(limit: settings.dedup ?? 1)
         let common = settings.common
         joiner = settings.joinChunks.map {
             ChunkJoiner(limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth)
@@ -49,7 +50,10 @@ struct Pipeline {
         }
         left = settings.count ?? .max
         isDone = left == 0
-        if settings.requiresEnd && until.isEmpty && untilEvent.isEmpty {
+    }
+
+    private static func check(_ settings: DecodeOptions) throws {
+        if settings.requiresEnd && settings.until.isEmpty && settings.untilEvent.isEmpty {
             throw UsageError("--require-end needs --until or --until-event to know the end by")
         }
         if settings.get != nil && settings.form != .text && settings.form != .data {
@@ -74,7 +78,7 @@ struct Pipeline {
         if settings.failsOnError { noteError(fields, data, line, run) }
         if !settings.events.isEmpty {
             try select(fields, data, line, &run)
-        } else if recent == nil && joiner == nil && reorderer == nil {
+        } else if settings.dedup == nil && joiner == nil && reorderer == nil {
             write(fields, data, &run)
         } else {
             try hold(fields, data, line, &run)
@@ -150,7 +154,9 @@ struct Pipeline {
         _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
         _ run: inout Run<DecodeOptions>
     ) throws {
-        if let id = fields.id, !id.isEmpty, recent?.insert(id) == false {
+        if settings.dedup != nil, let id = fields.id, !id.isEmpty,
+            !id.withUnsafeBufferPointer({ recent.insert($0) })
+        {
             run.report.add(to: "duplicates")
             run.report.dropped += 1
             return
@@ -197,15 +203,7 @@ struct Pipeline {
     ) {
         while !isDone, let (event, gap) = reorderer?.next(now: now, atEnd: atEnd) {
             if let gap {
-                let (size, isHuge) = gap.upperBound.subtractingReportingOverflow(gap.lowerBound)
-                run.report.add(to: "gaps")
-                run.report.add(isHuge ? .max : size, to: "missing")
-                run.report.add(to: "missing")
-                let what =
-                    size == 0
-                    ? "number \(gap.lowerBound) is"
-                    : "numbers \(gap.lowerBound) to \(gap.upperBound) are"
-                run.report.warn("\(what) missing", at: Place(run.input.name, line: event.line))
+                run.report.tell(missing: gap, at: Place(run.input.name, line: event.line))
             }
             event.data.withUnsafeBufferPointer { write(event.fields, $0, &run) }
         }

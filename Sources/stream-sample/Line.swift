@@ -34,11 +34,11 @@ struct Line: ~Copyable {
     /// The slots of what the method reads: a weight, coordinates, the values that change.
     let valueSlots: Range<Int>
     private let keepSlots: Range<Int>
-    private let kept: [KeptValue]
+    private let kept: [Condition]
     private let isText: Bool
     private let isStrict: Bool
     private let maxDepth: Int
-    private var keyBuffer = ByteQueue(capacity: 256)
+    private var jsonKey = JSONKey()
 
     init(_ settings: SampleOptions) throws {
         let keys = settings.by + settings.keys
@@ -57,7 +57,7 @@ struct Line: ~Copyable {
         let start = keys.count + (settings.time == nil ? 0 : 1)
         valueSlots = start..<(start + values.count)
         keepSlots = valueSlots.upperBound..<(valueSlots.upperBound + keeps.count)
-        kept = settings.keep.map(\.value)
+        kept = settings.keep
         isText = settings.isText
         isStrict = settings.isStrict
         maxDepth = settings.common.maxDepth
@@ -81,47 +81,25 @@ struct Line: ~Copyable {
             throw LineError(offset: error.offset, reason: error.description)
         }
         if let slot = timeSlot { try tellTime(slot) }
-        if keyCount > 0 { makeKey() }
+        if keyCount > 0 { key = jsonKey.make(line, paths, count: keyCount) }
     }
 
     /// True when the value at the path of a --keep is the one it names.
     var isKept: Bool {
         for slot in keepSlots {
-            let value = text(at: slot)
             let wanted = kept[slot - keepSlots.lowerBound]
-            if !isText && value.first == UInt8(ascii: "\"") {
-                let contents = value.slice(1..<(value.count - 1))
-                if contents.unescapes(to: wanted.text) { return true }
-                if let string = wanted.string, contents.unescapes(to: string) { return true }
-            } else if value.isEqual(to: wanted.text) {
+            if isText {
+                if wanted.holds(forText: bytes) { return true }
+            } else if wanted.holds(for: paths.found[slot].map { bytes.slice($0) }) {
                 return true
             }
         }
         return false
     }
 
-    // MARK: Keys
-
-    private mutating func makeKey() {
-        if keyCount == 1 {
-            let value = text(at: 0)
-            if !hasEscape(value) {
-                key = value
-                return
-            }
-        }
-        keyBuffer.removeAll()
-        for slot in 0..<keyCount {
-            // 0xFF stands in no UTF-8, so that no two lists of values look the same.
-            if slot > 0 { keyBuffer.append(0xFF) }
-            appendKey(text(at: slot), to: &keyBuffer)
-        }
-        key = keyBuffer.bytes
-    }
-
     /// Appends the value in the slot in the form in which keys are compared.
     func append(_ slot: Int, to queue: inout ByteQueue) {
-        isText ? queue.append(bytes) : appendKey(text(at: slot), to: &queue)
+        isText ? queue.append(bytes) : queue.append(key: text(at: slot))
     }
 
     /// The JSON text of the value; null where there is none, as in jq. With --text, the line.
@@ -177,40 +155,16 @@ struct Line: ~Copyable {
     }
 
     private func readTime(_ slot: Int) throws(LineError) -> UInt64 {
-        let value = text(at: slot)
-        let isString = value.first == UInt8(ascii: "\"")
-        let text = isString ? value.slice(1..<(value.count - 1)) : value
-        if let time = Timestamp.number(text, unit: timeUnit) { return time }
-        if isString, let time = Timestamp.rfc3339(text) { return time }
-        throw error(slot, "expected a time, a number or a string as in RFC 3339,")
+        guard let time = Timestamp.value(text(at: slot), unit: timeUnit) else {
+            throw error(slot, "expected a time, a number or a string as in RFC 3339,")
+        }
+        return time
     }
 
     func error(_ slot: Int, _ reason: String) -> LineError {
         LineError(
             offset: paths.found[slot]?.lowerBound ?? 0, reason: "\(reason) at \(names[slot])")
     }
-}
-
-/// Appends the value as it is written, but of a string that has escapes the text in quotes: equal
-/// strings are equal, however they are written.
-private func appendKey(_ value: UnsafeBufferPointer<UInt8>, to queue: inout ByteQueue) {
-    let start = queue.count
-    if hasEscape(value) {
-        queue.append(UInt8(ascii: "\""))
-        do throws(LoneSurrogate) {
-            try queue.append(unescaping: value.slice(1..<(value.count - 1)))
-            queue.append(UInt8(ascii: "\""))
-            return
-        } catch {
-            // There is no such text, so it is taken as it is written.
-            queue.truncate(start)
-        }
-    }
-    queue.append(value)
-}
-
-private func hasEscape(_ value: UnsafeBufferPointer<UInt8>) -> Bool {
-    value.first == UInt8(ascii: "\"") && value.contains(UInt8(ascii: "\\"))
 }
 
 /// What stands for a value that is not there. It is never changed nor freed.

@@ -44,7 +44,7 @@ struct SampleOptions: ToolSettings {
     var by: [JSONPath] = []
     var maxKeys = 100_000
     var maxMemory = 1 << 30
-    var keep: [(path: JSONPath, value: KeptValue)] = []
+    var keep: [Condition] = []
     var seed: Int?
     var annotation: String?
     var isInverted = false
@@ -311,13 +311,11 @@ private var allOptions: OptionGroup<SampleOptions> {
             .size(
                 nil, "max-memory", { $0.maxMemory = $1 }, in: 1...1 << 50,
                 "How many bytes of lines are held back at the most (1G)."),
-            Option(
-                nil, "keep",
+            .condition(
+                "keep", { $0.keep.append($1) },
                 "Also write the lines where the value at PATH is VALUE, a text or a JSON value;"
                     + " null also where there is none. They are no part of the sample. --invert"
-                    + " does not write them. May be given more than once.",
-                argument: .required("PATH=VALUE")
-            ) { settings, value in settings.keep.append(try condition(value ?? "")) },
+                    + " does not write them. May be given more than once."),
             .count(
                 nil, "seed", "N", { $0.seed = $1 }, in: 0...Int.max,
                 "Choose the same lines each time. Without it the seed is random, and --verbose"

@@ -141,7 +141,7 @@ struct Pacer: Sampler, ~Copyable {
             try output.flush()
             sink.tellCounts(report)
             // Behind a signal the lines that were read go out at once: they must not be lost.
-            report.sleep(until: start + UInt64(earliest.rounded(.up)))
+            try report.sleep(until: start + UInt64(earliest.rounded(.up)))
             now = Double(monotonicNanoseconds() - start)
             // What that takes is made up for, or the rate would fall short.
             lateness = min(now - earliest, Self.mostLateness)

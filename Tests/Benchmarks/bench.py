@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import corpus
+from batch import AGGREGATES, KEYED_COUNT, aggregate, arrays, deliver
 from measure import HERE, SIMDJSON, BenchmarkError, Bed, Row, note, percentile, ratios
 from report import Section, Target, code, document, machine, median, spread
 from sample import sample
@@ -83,6 +84,7 @@ STARTUP_ROWS = [
     Row("sse-encode", "sse-encode"),
     Row("sse-decode", "sse-decode"),
     Row("stream-sample -n", "stream-sample -n 1"),
+    Row("stream-batch -n", "stream-batch -n 1"),
     Row("cat", "cat", peer="cat"),
     Row("jq", "jq .", peer="jq"),
 ]
@@ -94,6 +96,12 @@ MEMORY_ROWS = [
     Row("sse-encode -d", "sse-encode -d log.jsonl", "log.jsonl"),
     Row("stream-sample -n", "stream-sample -n 1000 users.jsonl", "users.jsonl"),
     Row("stream-sample -p", "stream-sample -p 0.01 users.jsonl", "users.jsonl"),
+    Row("stream-batch -n", "stream-batch -n 1000 users.jsonl", "users.jsonl"),
+]
+# They keep something of each of 10,000 keys, so they promise less.
+KEYED_ROWS = [
+    Row("", f"stream-batch {AGGREGATES} prices.jsonl", "prices.jsonl"),
+    Row("", f"stream-batch -n {KEYED_COUNT} -k .symbol prices.jsonl", "prices.jsonl"),
 ]
 
 LINE = '{"choices":[{"index":0,"delta":{"content":" token"}}]}\n'
@@ -106,6 +114,7 @@ TRICKLES = [
     ("sse-encode -r", RECORD, "\n\n", ""),
     ("sse-encode -d", LINE, "\n\n", ""),
     ("stream-sample -p 1", LINE, "\n", ""),
+    ("stream-batch -n 1", LINE, "\n", ""),
     ("cat", LINE, "\n", "cat"),
     ("sed -u -n 's/^data: //p'", EVENT, "\n", "sed"),
     (f"mawk -W interactive {MAWK_DATA}", EVENT, "\n", "mawk"),
@@ -217,14 +226,17 @@ def startup(bed: Bed) -> Section:
 def memory(bed: Bed) -> Section:
     section = Section(
         "Memory",
-        "Peak resident set on a stream and on its first eighth, the larger of two runs each.",
+        "Peak resident set on a stream and on its first eighth, the larger of two runs each. The"
+        " rows of stream-batch by key have no target: they hold a batch or quantiles for each.",
         ["command", "MB on an eighth", "MB on the whole"])
-    for row in MEMORY_ROWS:
+    for row in MEMORY_ROWS + KEYED_ROWS:
         note(f"memory of {row.command}")
         part_command = row.command.replace(row.input, corpus.part_of(row.input))
         part, whole = (max(run.peak for run in bed.run(command, 2)) / 1e6
                        for command in [part_command, row.command])
         section.rows.append([code(row.command), f"{part:.1f}", f"{whole:.1f}"])
+        if row in KEYED_ROWS:
+            continue
         section.targets += [
             Target(f"{row.name} peak memory", 8, whole, "MB", at_least=False),
             Target(f"{row.name} growth from an eighth of the stream", GROWTH_MEGABYTES,
@@ -259,14 +271,15 @@ def trickle(bed: Bed) -> Section:
     return section
 
 
-SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "validate": validate,
-            "startup": startup, "memory": memory, "trickle": trickle}
+SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "batch": arrays,
+            "deliver": deliver, "aggregate": aggregate, "validate": validate, "startup": startup,
+            "memory": memory, "trickle": trickle}
 
 
 def main() -> None:
     options = parse_options()
     names = options.only or list(SECTIONS)
-    ours = ["sse-encode", "sse-decode", "stream-sample"]
+    ours = ["sse-encode", "sse-decode", "stream-sample", "stream-batch"]
     ours += ["bench-json"] if "validate" in names else []
     for tool in ours:
         if not (options.tools / tool).exists():

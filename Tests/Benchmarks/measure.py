@@ -26,10 +26,13 @@ VERSIONS = {
     "sse-encode": "sse-encode --version",
     "sse-decode": "sse-decode --version",
     "stream-sample": "stream-sample --version",
+    "stream-batch": "stream-batch --version",
     "sed": "sed --version",
     "mawk": "mawk -W version",
     "jq": "jq --version",
     "mlr": "mlr --version",
+    # That of moreutils has no version to print.
+    "parallel": "parallel --version",
     "shuf": "shuf --version",
     "wc": "wc --version",
     "cat": "cat --version",

@@ -32,6 +32,11 @@ private struct KeyTableModel {
         return index
     }
 
+    mutating func remove(_ index: Int) {
+        keys.removeAll { $0.index == index }
+        free.append(index)
+    }
+
     mutating func removeAll() {
         keys = []
         free = []
@@ -42,6 +47,10 @@ private struct KeyTableModel {
 extension KeyTable {
     fileprivate mutating func insert(_ key: [UInt8]) -> (index: Int, arrival: Arrival) {
         key.withUnsafeBufferPointer { insert($0) }
+    }
+
+    fileprivate func index(of key: [UInt8]) -> Int? {
+        key.withUnsafeBufferPointer { index(of: $0) }
     }
 
     /// The indices from the least to the most recently used key.
@@ -87,6 +96,14 @@ extension KeyTable {
                 for _ in 0..<random.number(1...3) {
                     check(table.evictOldest(), model.evictOldest(), "step \(step)")
                 }
+            case 6...10:
+                guard let index = model.keys.randomElement(using: &random)?.index else { break }
+                table.remove(index)
+                model.remove(index)
+            case 11...15:
+                let key = randomKey(&random, of: limit)
+                let known = model.keys.first { $0.key == key }
+                check(table.index(of: key), known?.index, "step \(step)")
             default:
                 let key = randomKey(&random, of: random.pick([limit / 2, limit, 2 * limit + 20]))
                 let (index, arrival) = table.insert(key)
@@ -97,6 +114,7 @@ extension KeyTable {
             check(table.count, model.keys.count, "step \(step)")
             check(table.evictions, model.evictions, "step \(step)")
             check(table.newest, model.keys.last?.index, "step \(step)")
+            check(table.oldest, model.keys.first?.index, "step \(step)")
             if limit < 20 || step % 50 == 0 {
                 check(table.order, model.keys.map(\.index), "step \(step)")
             }

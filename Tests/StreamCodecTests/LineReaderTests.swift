@@ -126,4 +126,17 @@ import Testing
     func blank(_ line: String, _ isBlank: Bool) {
         bytes(line).withUnsafeBufferPointer { check($0.isBlank, isBlank) }
     }
+
+    /// Lines of any lengths become the elements of an array.
+    @Test func joins() {
+        var random = SplitMix64("joins")
+        for count in 0..<200 {
+            let lines = (0..<count).map { _ in
+                String(repeating: "x", count: random.number(0...90)) + "é,"
+            }
+            var queue = ByteQueue(capacity: 1)
+            queue.append(joining: lines.flatMap { bytes($0) + [0x0A] })
+            check(Array(queue.bytes), bytes(lines.joined(separator: ",")), "\(count)")
+        }
+    }
 }

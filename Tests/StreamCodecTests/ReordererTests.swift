@@ -2,6 +2,14 @@ import StreamCodec
 import Testing
 
 @Suite struct RecentKeysTests {
+    @Test func forgetsAfterItsLifetime() {
+        var keys = RecentKeys(limit: 10, lifetime: 5)
+        let got = [("a", 0), ("a", 4), ("b", 4), ("a", 5), ("b", 8), ("b", 9), ("a", 9), ("a", 10)]
+            .map { keys.insert(bytes($0.0), now: UInt64($0.1)) }
+        #expect(got == [true, false, true, true, false, true, false, true])
+        #expect(keys.evictions == 0)
+    }
+
     @Test func forgetsTheOldest() {
         var keys = RecentKeys(limit: 2)
         let got = ["a", "a", "b", "a", "c", "b", "a", "c", "a"].map { keys.insert(bytes($0)) }
@@ -202,5 +210,11 @@ private struct Order {
             while let (item, _) = reorderer.next(now: 0, atEnd: true) { items.append(item) }
             check(items, Array(1...count), "window \(window)")
         }
+    }
+}
+
+extension RecentKeys {
+    fileprivate mutating func insert(_ key: [UInt8], now: UInt64 = 0) -> Bool {
+        key.withUnsafeBufferPointer { insert($0, now: now) }
     }
 }

@@ -91,6 +91,21 @@ import Testing
         }
     }
 
+    /// What is written is what would be read, cut to milliseconds.
+    @Test func writesDates() {
+        var random = SplitMix64("writesDates")
+        var queue = ByteQueue()
+        queue.append(rfc3339: 951_782_400_001_999_999)
+        check(text(Array(queue.bytes)), "2000-02-29T00:00:00.001Z", "a leap day")
+        for _ in 0..<50_000 {
+            let time = UInt64.random(in: 0...UInt64(Int64.max), using: &random)
+            queue.removeAll()
+            queue.append(rfc3339: time)
+            check(queue.count, 24, "\(time)")
+            check(rfc3339(text(Array(queue.bytes))), time / 1_000_000 * 1_000_000, "\(time)")
+        }
+    }
+
     /// A date with some bytes changed is a date when the C library leaves its parts as they are.
     @Test func nearlyDates() {
         var random = SplitMix64("nearlyDates")

@@ -15,13 +15,14 @@ import Testing
     @Test(arguments: [
         ("sse-encode", "-d", "", "\n"), ("sse-decode", "-d", "data: ", "\n\n"),
         ("stream-sample", "-p 1", "", "\n"), ("stream-sample", "-p 1 --strict", "", "\n"),
+        ("stream-batch", "-n 1", "", "\n"), ("stream-batch", "-t 1ms -k .", "", "\n"),
     ])
     func skipped(_ tool: String, _ form: String, _ begin: String, _ end: String) throws {
         let session = try start(tool, "\(form) --max-line=1M --on-error=skip")
         session.write(begin)
         for _ in 0..<1024 { session.write(Self.block) }
         session.write("\(end)\(begin)8\(end)")
-        let expected = tool == "sse-encode" ? "data: 8\n\n" : "8\n"
+        let expected = ["sse-encode": "data: 8\n\n", "stream-batch": "[8]\n"][tool] ?? "8\n"
         #expect(session.prints(expected))
         #expect(try peak(of: session) < 64 << 10)
         session.closeInput()
@@ -34,6 +35,7 @@ import Testing
     @Test(arguments: [
         ("sse-encode", "-d", ""), ("sse-decode", "-d", "data: "), ("stream-sample", "-n 0", ""),
         ("stream-sample", "-p 0 -t", ""), ("stream-sample", "--latest .", ""),
+        ("stream-batch", "", ""), ("stream-batch", "--text -k .", ""),
     ])
     func stops(_ tool: String, _ form: String, _ begin: String) throws {
         let session = try start(tool, "\(form) --max-line=1M")
@@ -110,6 +112,28 @@ import Testing
         #expect(try peak(of: session) < 8 << 10)
         session.closeInput()
         #expect(session.finish().ending == .exit(0))
+    }
+
+    /// Many lines, keys, windows and held lines: what is open is bounded by --max-keys and
+    /// --max-memory, and what was written is gone.
+    @Test(arguments: [
+        "-n 1000", "-b 64K -f lines", "-n 100 -f object -k .k", "-t 1ms", "-i 1ms", "--when .n=9",
+        "-k .k --max-memory 1M", "--max-memory 1M", "--when-changed .k", "-n 10 --join-chunks",
+        "--time .n -t 10s", "--time .n -t 10s --sliding 1s", "--time .k -i 10s --on-error=skip",
+        "--time .n -i 2s -k .k", "--dedup .k --dedup-keys 1000 -n 10", "--reorder .n -n 10",
+        "--reorder .k -n 10", "-z -n 10",
+    ])
+    func memoryDoesNotGrowWithTheBatches(_ options: String) throws {
+        let lines = (0..<20_000).map { "{\"n\":\($0),\"k\":\"some words and \($0)\"}\n" }
+        let block = Array(lines.joined().utf8)
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        let session = try start(
+            "stream-batch", "\(options) --max-keys 1000 -q", stdout: .descriptor(null))
+        for _ in 0..<6 { session.write(block) }
+        #expect(try peak(of: session) < 12 << 10)
+        session.closeInput()
+        #expect(session.finish().ending == .exit(options.contains("skip") ? 1 : 0))
     }
 
     @Test(arguments: ["-r", "-d", "-j", "-t", "-z"])

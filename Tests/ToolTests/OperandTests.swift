@@ -41,6 +41,12 @@ import Testing
             "which can be skipped", "-n 9 --on-error=skip none -", "1\n", output: "1\n", status: 1,
             errors: "stream-sample: none: No such file or directory\n"
                 + "stream-sample: 1 rejected\n"),
+        .batch(
+            "a directory is no batch", "-n 1 - .", "1\n2\n3", output: "[1]\n[2]\n[3]\n", status: 74,
+            errors: "stream-batch: .: Is a directory\n"),
+        .batch(
+            "options after operands of stream-batch", "- - -n 2", "1\n2\n3",
+            output: "[1,2]\n[3]\n"),
     ]
 
     @Test func partOfAnEventDoesNotReachIntoTheNextInput() throws {
@@ -83,6 +89,16 @@ import Testing
     @Test func gzipForSSEEncode() throws {
         let result = try shell("gzip -c agent.jsonl | sse-encode -d | sse-decode -d")
         #expect(try result.text == Files.sample("agent.jsonl"))
+    }
+
+    @Test func gzipForStreamBatch() throws {
+        let result = try shell("gzip -c access.jsonl | stream-batch -n 7 - access.jsonl")
+        let lines = try Files.sample("access.jsonl").split(separator: "\n").map(String.init)
+        let all = lines + lines
+        let expected = stride(from: 0, to: all.count, by: 7).map {
+            Batches.array(Array(all[$0..<min($0 + 7, all.count)]))
+        }
+        #expect(result.text == expected.joined())
     }
 
     @Test func gzipForStreamSample() throws {

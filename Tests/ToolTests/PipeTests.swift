@@ -10,7 +10,9 @@ import Testing
             "sse-encode -d agent.jsonl", "sse-decode prices.sse", "sse-decode -z prices.sse",
             "stream-sample -p1 agent.jsonl", "stream-sample -n1 agent.jsonl",
             "stream-sample -z --latest .type agent.jsonl",
-            "stream-sample --rate 9 --pace agent.jsonl",
+            "stream-sample --rate 9 --pace agent.jsonl", "stream-batch agent.jsonl",
+            "stream-batch -n1 agent.jsonl", "stream-batch -z -k .type agent.jsonl",
+            "stream-batch -t 1ms agent.jsonl -",
         ] {
             let result = try shell("\(tool) > /dev/full")
             #expect(result.ending == .exit(74))
@@ -39,8 +41,9 @@ import Testing
     }
 
     @Test func closedStandardInput() throws {
-        for (tool, arguments) in [("sse-encode", ""), ("sse-decode", ""), ("stream-sample", "-n1")]
-        {
+        for (tool, arguments) in [
+            ("sse-encode", ""), ("sse-decode", ""), ("stream-sample", "-n1"), ("stream-batch", ""),
+        ] {
             let session = try start(tool, arguments, stdin: .closed)
             let result = session.finish()
             #expect(result.ending == .exit(74))
@@ -70,7 +73,8 @@ import Testing
         for (command, line) in [
             ("sse-encode -d", "1\n"), ("sse-decode -d", "data: 1\n\n"),
             ("sse-decode -d -z", "data: 1\n\n"), ("stream-sample -p1", "1\n"),
-            ("stream-sample --latest . --every 1ms", "1\n"),
+            ("stream-sample --latest . --every 1ms", "1\n"), ("stream-batch -n1", "1\n"),
+            ("stream-batch -t 1ms", "1\n"), ("stream-batch -z -n1", "1\n"),
         ] {
             let session = try Session("/bin/sh", ["-c", "\(trap)exec \(command)"])
             session.closeOutput()
@@ -98,6 +102,19 @@ import Testing
         let expected = try run("sse-decode", operands).output
         let pipe = try makePipe()
         let session = try start("sse-decode", operands, stdout: .descriptor(pipe.writing))
+        close(pipe.writing)
+        #expect(readSlowly(pipe.reading) == expected)
+        #expect(session.finish().ending == .exit(0))
+    }
+
+    /// Batches wait for it, too.
+    @Test(arguments: ["-n 3 -k .remote", "-t 1h -b 4K -f object --time .time", "-n 100000 -z"])
+    func aSlowReaderGetsEveryBatch(_ options: String) throws {
+        let operands = String(repeating: "access.jsonl ", count: 20)
+        let arguments = "-q \(options) \(operands)"
+        let expected = try run("stream-batch", arguments).output
+        let pipe = try makePipe()
+        let session = try start("stream-batch", arguments, stdout: .descriptor(pipe.writing))
         close(pipe.writing)
         #expect(readSlowly(pipe.reading) == expected)
         #expect(session.finish().ending == .exit(0))
@@ -135,7 +152,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [("sse-decode", ""), ("sse-encode", "-t"), ("stream-sample", "-tp1")])
+    @Test(arguments: [
+        ("sse-decode", ""), ("sse-encode", "-t"), ("stream-sample", "-tp1"),
+        ("stream-batch", "--text -n 3"),
+    ])
     func nonBlockingPipes(_ tool: String, _ arguments: String) throws {
         let input = try makePipe()
         let output = try makePipe()

@@ -109,17 +109,19 @@ import Testing
             "-", "--", "-r", "-d", "-z", "-n", "=", "5", "--count", "--event", "--get", ".a",
             "--stats",
             "--max-line=", "1K", "é", "-x", "--chunk=", "--id-seq", "--until", "-q", "-v", "''",
-            "-p", "--every", "--keep", "--latest", "--rate",
+            "-p", "--every", "--keep", "--latest", "--rate", "-k", "--when", "--sliding", "-b",
+            "--text",
         ]
         for _ in 0..<Self.rounds {
             let arguments = (0..<Int.random(in: 1...5, using: &random)).map { _ in
                 (pieces.randomElement(using: &random) ?? "")
                     + (pieces.randomElement(using: &random) ?? "")
             }
-            for tool in ["sse-encode", "sse-decode", "stream-sample"] {
+            for tool in ["sse-encode", "sse-decode", "stream-sample", "stream-batch"] {
                 let result = try run(tool, arguments, "".utf8)
+                // 69: no such command.
                 #expect(
-                    [.exit(0), .exit(64), .exit(66), .exit(73)].contains(result.ending),
+                    [.exit(0), .exit(64), .exit(66), .exit(69), .exit(73)].contains(result.ending),
                     "\(arguments)")
             }
         }

@@ -7,6 +7,7 @@ import Testing
         for (tool, arguments, input, output) in [
             ("sse-decode", "-d", "data: 1\n\ndata: 2", "1\n"),
             ("sse-encode", "-d", "1\n2", "data: 1\n\n"), ("stream-sample", "-p1", "1\n2", "1\n"),
+            ("stream-batch", "-n1", "1\n2", "[1]\n"),
         ] {
             let session = try start(tool, arguments)
             session.write(input)
@@ -103,6 +104,7 @@ import Testing
         for (tool, arguments, line, output) in [
             ("sse-decode", "-d", "data: 1\n\n", "1\n"),
             ("sse-encode", "-d", "1\n", "data: 1\n\n"), ("stream-sample", "-p1", "1\n", "1\n"),
+            ("stream-batch", "-n1", "1\n", "[1]\n"),
         ] {
             let session = try start(tool, arguments)
             session.write(line)

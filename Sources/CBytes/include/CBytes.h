@@ -185,6 +185,9 @@ size_t cb_json_unescape(const uint8_t *p, size_t n, uint8_t *out, size_t *writte
 size_t cb_skip_lines(
     const uint8_t *p, size_t n, size_t limit, int keeps_blank, size_t *lines, size_t *blanks);
 
+/* Copies [p, p + n) to out with each line feed replaced by a comma. */
+void cb_copy_joining(const uint8_t *p, size_t n, uint8_t *out);
+
 /* For tests, on a machine that has all of them: from now on, no vectors longer than so many
    bytes in the three loops above (64: AVX-512, 16: SSSE3, 0: none). */
 void cb_limit_vectors(int bytes);

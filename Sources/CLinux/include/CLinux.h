@@ -2,6 +2,8 @@
 #ifndef STREAMUTILS_CLINUX_H
 #define STREAMUTILS_CLINUX_H
 
+#include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The signals that end a tool in order, and the one that asks for its counters. */
@@ -15,8 +17,14 @@ int clinux_signal_fd(void);
 /* Makes it unreadable again. */
 void clinux_clear_signal_fd(void);
 
-/* Waits so long, or until a signal came. */
-void clinux_sleep(uint64_t nanoseconds);
+/* For a tool with work to bring to an end: so many seconds behind the first signal that asks to
+   stop, the process ends whatever it does. A second signal does not end it, but hurries it. */
+void clinux_set_grace(int grace_seconds);
+/* The second signal came. */
+int clinux_is_hurried(void);
+
+/* ppoll(2): waits so long, forever when that is negative. */
+int clinux_poll(struct pollfd *descriptors, size_t count, int64_t nanoseconds);
 
 /* open(2) with O_CLOEXEC; its third argument is variadic in C. */
 int clinux_open(const char *path, int flags, unsigned mode);
@@ -28,5 +36,32 @@ void clinux_enlarge_pipe(int fd);
 /* fcntl(F_GETFD): -1 when fd is closed. */
 int clinux_is_open(int fd);
 uint64_t clinux_monotonic_nanoseconds(void);
+
+/* A command that runs, and the ends of the pipes to which it writes. */
+struct clinux_child {
+    int process;
+    int output;
+    int errors;
+};
+
+/* Comes before the other functions here: from now on a child that ends wakes who waits. */
+void clinux_watch_children(void);
+/* True when a child ended since it was cleared, which is done before children are reaped. */
+int clinux_child_ended(void);
+void clinux_clear_child_ended(void);
+/* Starts a command in a process group of its own, with the bytes as its standard input: a file in
+   memory, so that nobody has to feed it. Returns 0 or an error number. */
+int clinux_spawn(
+    const char *path, char *const *arguments, char *const *environment, const void *input,
+    size_t size, struct clinux_child *child);
+/* 1 once the process ended, with its exit status or the signal that killed it; 0 before; -1 with
+   errno. Does not wait. */
+int clinux_reap(int process, int *status, int *signal);
+/* How many bytes a pipe holds. */
+int clinux_pending(int fd);
+/* Raises the soft limit on open descriptors to `count`, or as far as the system allows. */
+void clinux_allow_descriptors(uint64_t count);
+/* environ(7), which Swift takes for unsafe to read. */
+char *const *clinux_environment(void);
 
 #endif

@@ -1,0 +1,52 @@
+import CLinux
+import Glibc
+import StreamCodec
+
+extension Report {
+    /// Waits until one of the descriptors is ready, until a point in time (monotonic
+    /// nanoseconds), or until a signal came. Serves requests for the counters, and what is due
+    /// by the clock.
+    package func wait(
+        for descriptors: inout [pollfd], until deadline: UInt64?, inputSize: Int? = nil
+    ) throws {
+        let signal = descriptors.count
+        descriptors.append(
+            pollfd(fd: clinux_signal_fd(), events: Int16(POLLIN), revents: 0))
+        defer { descriptors.removeLast() }
+        while true {
+            serveRequest()
+            let interval = nextTick
+            if interval != nil { tick(inputSize: inputSize) }
+            let now = clinux_monotonic_nanoseconds()
+            let left = deadline.map { $0 > now ? $0 - now : 0 }
+            let timeout = min(left ?? .max, interval ?? .max)
+            let count = clinux_poll(
+                &descriptors, descriptors.count, timeout == .max ? -1 : Int64(clamping: timeout))
+            if count < 0 && errno != EINTR { throw Failure(.systemError, errno: errno, "poll") }
+            if count > 0 {
+                if descriptors[signal].revents != 0 {
+                    clinux_clear_signal_fd()
+                    serveRequest()
+                }
+                return
+            }
+            if timeout == left && count == 0 { return }
+        }
+    }
+
+    /// Waits until a point in time (monotonic nanoseconds), or until a signal asks to stop.
+    package func sleep(until deadline: UInt64) throws {
+        var none: [pollfd] = []
+        while !isStopped() && clinux_monotonic_nanoseconds() < deadline {
+            try wait(for: &none, until: deadline)
+        }
+    }
+
+    /// Passes on what a command wrote to its standard error.
+    package func passOn(_ lines: UnsafeBufferPointer<UInt8>) {
+        clearProgress()
+        var queue = ByteQueue(capacity: lines.count)
+        queue.append(lines)
+        write(&queue, to: 2)
+    }
+}

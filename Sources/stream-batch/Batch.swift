@@ -1,0 +1,338 @@
+import Glibc
+import StreamCodec
+import StreamTool
+
+/// Lines in, batches of them out.
+func batch(_ run: inout Run<BatchOptions>) throws -> ExitStatus {
+    let settings = run.settings
+    try settings.check(command: run.command)
+    let form = Form(settings)
+    if run.command.isEmpty && settings.delivery.shellLine == nil {
+        try batch(Writer(form, run.report), form, nil, &run)
+    } else {
+        let journal = try settings.delivery.journalFolder.map {
+            try Journal(folder: $0, syncs: settings.delivery.syncsJournal)
+        }
+        let delivery = try Delivery(
+            settings, form: form, command: run.command, journal: journal, report: run.report)
+        try batch(delivery, form, journal, &run)
+    }
+    return .success
+}
+
+private func batch<D: Destination & ~Copyable>(
+    _ destination: consuming D, _ form: Form, _ journal: Journal?, _ run: inout Run<BatchOptions>
+) throws {
+    var batching = try Batching(destination, form, journal, run)
+    do {
+        try batching.recover(&run)
+        try batching.readInputs(&run)
+    } catch {
+        // What came before the failure must reach the reader, too.
+        try batching.end(&run, isCut: true)
+        throw error
+    }
+    try batching.end(&run, isCut: isStopped())
+}
+
+/// The loop, with what it keeps from one line to the next.
+private struct Batching<D: Destination & ~Copyable>: ~Copyable {
+    private var destination: D
+    private var stages: Stages
+    private var line: Line
+    private var open: OpenBatches
+    private let journal: Journal?
+    /// 1970 on the monotonic clock, which no correction moves. Wraps around.
+    private let epoch = monotonicNanoseconds() &- realtimeNanoseconds()
+    /// Nanoseconds since 1970 of the last read.
+    private var now: UInt64 = 0
+    /// Received and not yet taken.
+    private var queue = ByteQueue(capacity: 512 << 10)
+    /// The times are those of the lines, not of the clock.
+    private let hasEventTime: Bool
+    /// Nanoseconds.
+    private let late: UInt64
+    private var latest: UInt64 = 0
+    private let keepsBlank: Bool
+    /// A file may still grow: its last line may not be complete.
+    private let resumes: Bool
+    private var progress = Progress()
+    private var read = 0
+    private var duplicates = 0
+    private var lateLines = 0
+    private var toldNotNumbers = false
+
+    init(
+        _ destination: consuming D, _ form: Form, _ journal: Journal?,
+        _ run: borrowing Run<BatchOptions>
+    ) throws {
+        let settings = run.settings
+        let aggregates = try Aggregates(
+            settings.aggregates, quantileError: settings.quantileError)
+        line = try Line(settings, aggregated: aggregates.paths)
+        self.destination = destination
+        stages = Stages(settings, run.report)
+        open = OpenBatches(settings, aggregates, form: form, journal)
+        self.journal = journal
+        hasEventTime = settings.time != nil
+        late = settings.late ?? 0
+        keepsBlank = settings.isText
+        resumes = settings.delivery.resumes
+    }
+
+    // MARK: Reading
+
+    mutating func readInputs(_ run: inout Run<BatchOptions>) throws {
+        while try !destination.hasFailed && run.openInput() {
+            var lines = LineReader(maxLine: run.settings.common.maxLine)
+            queue.removeAll()
+            progress = Progress(in: run.input.file, journal)
+            reading: while !destination.hasFailed {
+                run.input.watched.removeAll(keepingCapacity: true)
+                destination.watch(&run.input.watched)
+                let arrival = try run.input.read(into: &queue, deadline: deadline)
+                now = monotonicNanoseconds() &- epoch
+                try expire(&run)
+                switch arrival {
+                case .bytes, .end:
+                    try take(&lines, atEnd: arrival == .end && !resumes, &run)
+                    if arrival == .end { break reading }
+                case .timeout, .request: break
+                case .stopped: return
+                }
+                try journal?.write()
+                try destination.serve(&run.output)
+                if destination.isFull { try destination.makeRoom(&run.output) }
+                try journal?.write()
+                // The next read may block, so nothing waits in the buffer while it does.
+                try run.output.flush()
+            }
+        }
+    }
+
+    /// When something is due by the clock, in nanoseconds of the monotonic one.
+    private var deadline: UInt64? {
+        let closes = hasEventTime ? nil : open.deadline
+        return [closes, stages.deadline].compactMap { $0.map { $0 &+ epoch } }
+            .reduce(destination.deadline) { min($0 ?? .max, $1) }
+    }
+
+    /// Takes the lines in the queue that are complete.
+    private mutating func take(
+        _ lines: inout LineReader, atEnd: Bool, _ run: inout Run<BatchOptions>
+    ) throws {
+        defer {
+            tellCounts(run.report)
+            progress.record(in: journal)
+        }
+        while true {
+            // With a journal, all that was read is recorded first: it would not come again.
+            if journal == nil && destination.isFull { try destination.makeRoom(&run.output) }
+            switch lines.next(&queue, atEnd: atEnd) {
+            case .line(let range):
+                let bytes = queue.bytes(range)
+                if progress.passesOver(bytes, number: lines.number) { continue }
+                if !keepsBlank && bytes.isBlank { continue }
+                read += 1
+                let place = Place(run.input.name, line: lines.number)
+                do {
+                    try take(bytes, place, &run)
+                } catch let error as LineError {
+                    let place = Place(run.input.name, line: lines.number, byte: error.offset + 1)
+                    try run.report.reject(place, error.reason, raw: bytes)
+                }
+            case .tooLong(let range):
+                if progress.passesOver(queue.bytes(range), number: lines.number) { continue }
+                read += 1
+                try run.report.reject(
+                    Place(run.input.name, line: lines.number),
+                    "line longer than \(range.count) bytes (see --max-line)",
+                    raw: queue.bytes(range))
+            case .more:
+                progress.reached(lines.number)
+                return
+            }
+        }
+    }
+
+    /// A line on its way into a batch.
+    private mutating func take(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ place: Place, _ run: inout Run<BatchOptions>
+    ) throws {
+        if stages.joinsChunks {
+            guard let whole = try stages.join(bytes, place) else { return }
+            try whole.withUnsafeBufferPointer { bytes in
+                do {
+                    try order(bytes, place, &run)
+                } catch let error as LineError {
+                    // All of the message, not only the chunk that came last.
+                    try run.report.reject(place, error.reason, raw: bytes)
+                }
+            }
+        } else {
+            try order(bytes, place, &run)
+        }
+    }
+
+    private mutating func order(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ place: Place, _ run: inout Run<BatchOptions>
+    ) throws {
+        try line.read(bytes)
+        if !stages.isEmpty {
+            if stages.isDuplicate(line, now: now) {
+                duplicates += 1
+                return
+            }
+            if stages.hold(line, place, now: now) {
+                try release(&run)
+                return
+            }
+        }
+        try group(place, &run)
+    }
+
+    /// The line at hand comes into its batch.
+    private mutating func group(_ place: Place, _ run: inout Run<BatchOptions>) throws {
+        try group(place, run.report)
+        if open.hasClosed { try passOn(&run.output) }
+    }
+
+    private mutating func group(_ place: Place, _ report: Report) throws {
+        if hasEventTime {
+            // What ended before this line comes first.
+            latest = max(latest, line.time)
+            open.expire(now: latest > late ? latest - late : 0)
+        } else {
+            line.time = now
+        }
+        if try !open.take(line, now: now) {
+            lateLines += 1
+            try rejectLate(place, report)
+        }
+        if open.aggregates.notNumbers > 0 && !toldNotNumbers { tellNotNumbers(place, report) }
+    }
+
+    private mutating func tellNotNumbers(_ place: Place, _ report: Report) {
+        toldNotNumbers = true
+        guard let first = open.aggregates.firstNotNumber else { return }
+        let place = Place(place.input, line: place.line, byte: first.offset + 1)
+        report.warn("not a number at \(first.path), so passed over (the first one)", at: place)
+    }
+
+    private func rejectLate(_ place: Place, _ report: Report) throws {
+        let reason = "later than --late allows: its windows are closed"
+        if report.keepsRejects {
+            try report.reject(place, reason, raw: line.bytes)
+        } else if lateLines == 1 {
+            report.warn("\(reason) (the first one; see --late, --rejects)", at: place)
+        }
+    }
+
+    /// Lines whose turn it is come into their batches.
+    private mutating func release(
+        _ run: inout Run<BatchOptions>, atEnd: Bool = false
+    ) throws {
+        while let held = stages.next(now: now, atEnd: atEnd) {
+            try held.bytes.withUnsafeBufferPointer { bytes in
+                do {
+                    try line.read(bytes)
+                    try group(held.place, &run)
+                } catch let error as LineError {
+                    var place = held.place
+                    place.byte = error.offset + 1
+                    try run.report.reject(place, error.reason, raw: bytes)
+                }
+            }
+        }
+    }
+
+    /// What is due by the clock.
+    private mutating func expire(_ run: inout Run<BatchOptions>) throws {
+        if stages.deadline != nil { try release(&run) }
+        if !hasEventTime { open.expire(now: now) }
+        if open.hasClosed { try passOn(&run.output) }
+    }
+
+    private mutating func passOn(_ output: inout Output) throws {
+        while var batch = open.nextClosed() {
+            try destination.add(&batch, &output)
+            open.reuse(&batch.lines)
+        }
+    }
+
+    // MARK: Beginning and end
+
+    /// What an earlier run left in the journal comes first.
+    mutating func recover(_ run: inout Run<BatchOptions>) throws {
+        guard let journal else { return }
+        let left = journal.takeRecovered()
+        if !left.batches.isEmpty || !left.lines.isEmpty {
+            run.report.warn(
+                "an earlier run was cut off: \(left.batches.count) batches are delivered first")
+        }
+        now = monotonicNanoseconds() &- epoch
+        var queue = ByteQueue(capacity: left.lines.count + 1)
+        queue.append(left.lines)
+        var lines = LineReader(maxLine: .max)
+        while case .line(let range) = lines.next(&queue) {
+            read += 1
+            let place = Place(run.settings.delivery.journalFolder ?? "", line: lines.number)
+            do {
+                try line.read(queue.bytes(range))
+                try group(place, run.report)
+            } catch let error as LineError {
+                try run.report.reject(place, error.reason, raw: queue.bytes(range))
+            }
+        }
+        // Only now are the lines recorded anew, and the old records need not be there any more.
+        try journal.write()
+        for var batch in left.batches { try destination.add(&batch, &run.output) }
+        try passOn(&run.output)
+    }
+
+    /// Closes what is open. `isCut`: the input did not come to its end.
+    mutating func end(_ run: inout Run<BatchOptions>, isCut: Bool) throws {
+        now = monotonicNanoseconds() &- epoch
+        // What is rejected only now must not keep the rest from its reader.
+        let chunks = Result {
+            // Chunks that are missing because the tool was told to stop are nobody's fault.
+            if !isCut { try stages.rejectAbandoned(atEnd: true) }
+        }
+        let held = Result { try release(&run, atEnd: true) }
+        open.closeAll(now: now)
+        try passOn(&run.output)
+        tellCounts(run.report)
+        try journal?.write()
+        do {
+            try destination.finish(rest: queue.bytes, &run.output)
+        } catch {
+            try journal?.write()
+            throw error
+        }
+        if isCut {
+            try journal?.write()
+        } else {
+            try journal?.end(keepsPositions: run.settings.delivery.resumes)
+        }
+        if open.closedEarly > 0 {
+            run.report.warn(
+                "batches that were closed early, to make room: \(open.closedEarly)"
+                    + " (see --max-keys, --max-memory)")
+        }
+        if open.aggregates.notNumbers > 0 {
+            run.report.warn("values that were no numbers: \(open.aggregates.notNumbers)")
+        }
+        if lateLines > 0 { run.report.warn("lines that came too late: \(lateLines)") }
+        try chunks.get()
+        try held.get()
+    }
+
+    private func tellCounts(_ report: Report) {
+        report.recordsIn = read
+        report.dropped = duplicates + (report.keepsRejects ? 0 : lateLines)
+        report.set(duplicates, as: "duplicates")
+        report.set(lateLines + stages.late, as: "late")
+        report.set(open.closedEarly, as: "closed_early")
+        report.set(open.aggregates.notNumbers, as: "not_numbers")
+    }
+}

@@ -1,0 +1,295 @@
+import CLinux
+import Glibc
+import StreamCodec
+import StreamTool
+
+/// Gives batches to commands: closed batches wait, take their turn in one of --jobs slots, and
+/// leave when a command took them, or when they are recorded as undeliverable. The tool's loop
+/// calls `serve` whenever something happened; nothing here waits but `makeRoom` and `finish`.
+struct Delivery: Destination, ~Copyable {
+    let settings: DeliveryOptions
+    let form: Form
+    let report: Report
+    let journal: Journal?
+    let deadLetters: DeadLetterFile?
+    var program: Program
+    var breaker: Breaker?
+    private var waiting = Waiting()
+    /// The memory of a batch that was delivered.
+    private var spare: [UInt8] = []
+    /// In the order of their numbers.
+    var turns: [Turn] = []
+    /// What goes to the standard input of the next command.
+    var input = ByteQueue()
+    var generator = SystemRandomNumberGenerator()
+    /// What ended the run. Nothing is started any more; commands that run may end.
+    private(set) var failure: Failure?
+    /// When the time that is left to finish in is over, once a signal asked to stop.
+    private var stopTime: UInt64?
+    /// That time is over.
+    private var isCut = false
+
+    /// With --keep-order so many batches for each job are under way or wait, delivered, for one
+    /// before them.
+    private static let orderWindow = 16
+
+    init(
+        _ settings: BatchOptions, form: Form, command: [Operand], journal: Journal?,
+        report: Report
+    ) throws {
+        let letters = try settings.delivery.deadLetterFile.map {
+            try DeadLetterFile(path: $0, form: form, maxDepth: settings.common.maxDepth)
+        }
+        let line = settings.delivery.shellLine
+        let shell = line.map { ["/bin/sh", "-c", "--", $0].map { Array($0.utf8CString) } }
+        program = try Program(shell ?? command.map(\.path))
+        deadLetters = letters
+        self.settings = settings.delivery
+        self.form = form
+        self.journal = journal
+        self.report = report
+        breaker = settings.delivery.breaker.map {
+            Breaker(failures: $0.failures, duration: $0.duration)
+        }
+        // Behind the grace commands get --kill-after, and the rest 5 seconds to be put away.
+        let grace = settings.delivery.grace + settings.delivery.killAfter
+        clinux_set_grace(Int32(clamping: grace / 1_000_000_000 + 5))
+        clinux_watch_children()
+        // Two pipes a command, and as many again while one starts.
+        clinux_allow_descriptors(UInt64(2 * settings.delivery.jobs + 64))
+    }
+
+    // MARK: What the tool's loop calls
+
+    /// True while no more batches should be added: enough of them wait, the breaker is open, or
+    /// the run failed.
+    var isFull: Bool {
+        hasFailed || breaker?.isOpen == true
+            || waiting.count >= settings.maxQueue ?? settings.jobs
+    }
+
+    /// Nothing more will be delivered: the loop should stop reading.
+    var hasFailed: Bool { failure != nil }
+
+    /// Takes a batch, also when it is full.
+    mutating func add(_ batch: inout Batch, _ output: inout Output) throws {
+        report.add(to: "batches")
+        waiting.append(batch)
+        batch.lines = []
+        swap(&batch.lines, &spare)
+    }
+
+    /// Takes in what commands wrote and which ended, writes finished output, starts what can
+    /// start. Does not wait.
+    mutating func serve(_ output: inout Output) throws {
+        let now = monotonicNanoseconds()
+        noteStop(now)
+        try receive()
+        endAttempts(now)
+        for turn in turns { turn.child?.enforce(settings, now: now) }
+        writeOutput(&output)
+        takeTurns()
+        startAttempts(now)
+    }
+
+    /// Waits until it is no longer full, or has failed, or a signal asks to stop.
+    mutating func makeRoom(_ output: inout Output) throws {
+        try serve(&output)
+        while isFull && !hasFailed && !isStopped() {
+            try wait()
+            try serve(&output)
+        }
+    }
+
+    /// When `serve` must be called at the latest, in nanoseconds of the monotonic clock.
+    var deadline: UInt64? {
+        var earliest = isCut ? nil : stopTime
+        for turn in turns {
+            let next = turn.child != nil ? turn.child?.deadline : startTime(of: turn)
+            if let next { earliest = min(earliest ?? .max, next) }
+        }
+        return earliest
+    }
+
+    /// Appends what to wait for besides the input.
+    func watch(_ descriptors: inout [pollfd]) {
+        for turn in turns { turn.child?.appendDescriptors(to: &descriptors) }
+    }
+
+    /// The end of the input, or of the run: delivers all that was added, or gives it to where it
+    /// is safe. `rest` was read and is in no batch: an incomplete line.
+    mutating func finish(rest: UnsafeBufferPointer<UInt8>, _ output: inout Output) throws {
+        try serve(&output)
+        while isBusy {
+            try wait()
+            try serve(&output)
+        }
+        try putAway(rest, &output)
+    }
+
+    // MARK: Waiting
+
+    private func wait() throws {
+        // A child that ended before now did not wake what did not wait yet.
+        if clinux_child_ended() != 0 { return }
+        var descriptors: [pollfd] = []
+        watch(&descriptors)
+        try report.wait(for: &descriptors, until: deadline)
+    }
+
+    private var isBusy: Bool {
+        if turns.contains(where: { $0.child != nil }) { return true }
+        let hasWork = waiting.count > 0 || turns.contains(where: \.isWaiting)
+        return hasWork && !hasFailed && !isCut
+    }
+
+    /// SIGTERM or SIGINT: what is closed is still delivered, while --grace lasts. A second signal
+    /// ends that time.
+    private mutating func noteStop(_ now: UInt64) {
+        guard isStopped(), !isCut else { return }
+        let end = stopTime ?? now + settings.grace
+        stopTime = end
+        guard now >= end || clinux_is_hurried() != 0 else { return }
+        isCut = true
+        for turn in turns { turn.child?.terminate(.stopped, killAt: now + settings.killAfter) }
+    }
+
+    var isStopping: Bool { stopTime != nil }
+
+    // MARK: Output
+
+    /// Writes what commands wrote that ended well, and forgets the batches that are over.
+    private mutating func writeOutput(_ output: inout Output) {
+        // With --keep-order up to the first batch that is not over.
+        let end =
+            settings.keepsOrder && !hasFailed
+            ? turns.firstIndex { !$0.isOver }.map { $0 + 1 } ?? turns.count : turns.count
+        for turn in turns[..<end] {
+            for (_, child) in turn.delivered { output.buffer.append(child.written.bytes) }
+        }
+        do {
+            try output.flush()
+            for index in 0..<end {
+                report.recordsOut += turns[index].delivered.reduce(0) { $0 + $1.part.count }
+                turns[index].finishOutput()
+                guard turns[index].isDelivered else { continue }
+                swap(&spare, &turns[index].batch.lines)
+                journal?.finish(turns[index].batch.journalID)
+            }
+            turns[..<end].removeAll { $0.isDelivered }
+        } catch {
+            output.buffer.removeAll()
+            for index in 0..<end { turns[index].takeBack() }
+            fail(error)
+        }
+    }
+
+    // MARK: Turns
+
+    /// What waits takes its turn where there is a slot.
+    private mutating func takeTurns() {
+        var used = turns.count { !$0.isOver }
+        while used < settings.jobs, !hasFailed, !isCut, hasRoomForOutput, let next = waiting.next()
+        {
+            turns.append(Turn(next))
+            used += 1
+        }
+    }
+
+    /// False when what waits with --keep-order for a batch before it is enough.
+    private var hasRoomForOutput: Bool {
+        guard settings.keepsOrder else { return true }
+        let held = turns.reduce(0) { sum, turn in
+            sum + turn.delivered.reduce(0) { $0 + $1.child.written.count }
+        }
+        return held <= settings.maxOutput && turns.count < Self.orderWindow * settings.jobs
+    }
+
+    /// When the next attempt of a batch starts, as far as the clock knows.
+    private func startTime(of turn: Turn) -> UInt64? {
+        if !turn.isWaiting || hasFailed || isCut { return nil }
+        if isStopping { return 0 }
+        guard let breaker else { return turn.notBefore }
+        return breaker.nextStart.map { max($0, turn.notBefore) }
+    }
+
+    private mutating func startAttempts(_ now: UInt64) {
+        while let index = nextTurn(now) {
+            do {
+                try journal?.write()
+            } catch {
+                fail(error)
+                return
+            }
+            startAttempt(index, now)
+        }
+    }
+
+    /// The first batch that may be tried now. Of several a probe takes the one that was least often
+    /// a probe: a bad batch must not keep the breaker open for all.
+    private func nextTurn(_ now: UInt64) -> Int? {
+        let isProbe = breaker?.isOpen == true
+        var chosen: Int?
+        for index in turns.indices {
+            guard let start = startTime(of: turns[index]), start <= now else { continue }
+            if !isProbe { return index }
+            if chosen.map({ turns[index].probes < turns[$0].probes }) ?? true { chosen = index }
+        }
+        return chosen
+    }
+
+    /// What cannot be written ends the run in order: what is not delivered must get to where it
+    /// is safe.
+    mutating func fail(_ error: any Error) {
+        if hasFailed { return }
+        failure = error as? Failure ?? Failure(.internalError, "\(error)")
+    }
+
+    // MARK: What is left
+
+    /// What was not delivered becomes a dead letter, stays in the journal, or is spilled.
+    private mutating func putAway(
+        _ rest: UnsafeBufferPointer<UInt8>, _ output: inout Output
+    ) throws {
+        if !hasFailed && !isCut && !turns.contains(where: \.isGivenUp) { return }
+        while let batch = waiting.next() { turns.append(Turn(batch)) }
+        if isCut && !hasFailed && journal == nil && deadLetters != nil {
+            for index in turns.indices { buryAll(index) }
+            writeOutput(&output)
+        }
+        var spill = Spill()
+        for turn in turns { spill.append(turn.batch, turn.parts, form) }
+        if journal == nil { spill.append(rest: rest) }
+        if spill.isEmpty {
+            if let failure { throw failure }
+            return
+        }
+        try tellLeft(spill)
+    }
+
+    private mutating func tellLeft(_ spill: borrowing Spill) throws {
+        let isOne = spill.count == 1
+        var text = "\(spill.count) line\(isOne ? " that was" : "s that were") not delivered "
+        if journal != nil {
+            text += isOne ? "stays in the journal" : "stay in the journal"
+        } else {
+            do {
+                text += "\(isOne ? "is" : "are") in \(try spill.write(to: settings.spillFolder))"
+            } catch {
+                let reason = (error as? Failure)?.message ?? "\(error)"
+                text += "\(isOne ? "is" : "are") lost: \(reason)"
+            }
+        }
+        guard let failure else {
+            if journal == nil { throw Failure(.unavailable, text) }
+            report.warn(text)
+            return
+        }
+        if failure.status == .unavailable {
+            throw Failure(.unavailable, "\(failure.message); \(text)")
+        }
+        // The failure itself may be one of standard output, which somebody else tells of, too.
+        report.error(text)
+        throw failure
+    }
+}

@@ -1,0 +1,114 @@
+import StreamTool
+
+let delivering = #"""
+    .Sh DELIVERY
+    The command behind
+    .Li --
+    is started for each batch, without a shell, or
+    .Li sh -c
+    with the line of
+    .Fl x .
+    It must exist when the tool starts.
+    .Pp
+    The batch is its standard input, a file in memory: it may read it at its own pace, in part, or
+    not at all.
+    Processes that it leaves behind are not waited for.
+    With
+    .Fl Fl format Ns = Ns Cm lines
+    there are the lines only, no separator.
+    What it writes to standard output is written when it has ended with exit status 0, whole, and
+    with
+    .Fl Fl keep-order
+    in the order of the batches; of an attempt that failed it is thrown away, for the next one
+    writes it again.
+    Its standard error is passed on by lines.
+    .Bl -tag -width BATCH_ATTEMPT
+    .It Ev BATCH_SEQ
+    The number of the batch: 1, 2, 3, ...
+    .It Ev BATCH_PART
+    Which of its lines there are: 1-1000, and with
+    .Fl Fl bisect
+    also 501-1000.
+    Both together name a delivery, for a receiver that must know what it has already.
+    .It Ev BATCH_COUNT
+    How many lines there are.
+    .It Ev BATCH_BYTES
+    How many bytes the standard input has.
+    .It Ev BATCH_KEY
+    The key: of a string its text, else its JSON text.
+    Not there without
+    .Fl Fl key ,
+    for a key with a NUL and for one of more than 100000 bytes.
+    .It Ev BATCH_ATTEMPT
+    1, and one more with each retry.
+    .El
+    .Pp
+    The command runs in a process group of its own, so that
+    .Fl Fl timeout
+    ends what it started, too, and SIGINT from a terminal does not: the batch at work is finished
+    first.
+    Anything but exit status 0 is a failure.
+    A batch that waits to be tried again keeps its place among
+    .Fl Fl jobs ,
+    so that with one job batches are delivered strictly in order.
+    As many batches as
+    .Fl Fl max-queue
+    wait beside those at work; then no more input is read.
+    .Pp
+    .Fl Fl breaker
+    is for a receiver that is down: while it is open nothing is attempted, and the probes are none
+    of
+    .Fl Fl retries ,
+    so that an outage does not turn good batches into dead letters.
+    It should take more failures than one batch has attempts, or a bad batch alone opens it, and
+    with one job holds it open.
+    An exit status of
+    .Fl Fl permanent
+    is the answer of a receiver that works: it does not count as a failure here.
+    .Pp
+    What cannot be delivered is never dropped: it goes to
+    .Fl Fl dead-letter ,
+    stays in the
+    .Fl Fl journal ,
+    or is spilled with all that was read behind it, as plain lines for the next run.
+    A dead letter is on the disk before its batch counts as done.
+    .Li jq -c '.items[]'
+    makes lines of dead letters again.
+    .Pp
+    SIGTERM and SIGINT stop the reading; what is open is closed, each batch is tried once more, and
+    commands may run for
+    .Fl Fl grace .
+    A second signal ends the grace, a third one the tool.
+    The exit status is 69 when lines were spilled.
+
+    """#
+
+let journaling = #"""
+    .Sh JOURNAL
+    .Fl Fl journal Ar DIR
+    records lines in
+    .Pa DIR/journal
+    until their batch is delivered or a dead letter.
+    After a crash, kill -9 included, the same command first delivers the batches that were closed,
+    in order, with the same
+    .Ev BATCH_SEQ
+    and lines; then it batches the lines of open ones anew, and goes on in regular files where it
+    was.
+    What a pipe held is its writer's to send again.
+    Each batch is delivered at least once: one that was delivered just before the crash comes again
+    with its
+    .Ev BATCH_SEQ ,
+    which goes on over all runs, so that the receiver can tell.
+    After an end of the input with all delivered, the next run reads its files from the start, with
+    .Fl Fl resume
+    what is new in them.
+    .Pp
+    Positions in regular files are recorded with their lines.
+    The file is text.
+    It takes at most 64 MiB, or twice what waits, and a little.
+    Only one run can use DIR at a time (exit 73).
+    A journal that is damaged is left alone (exit 65); move it away to start without it.
+    Without
+    .Fl Fl journal-sync
+    it survives the death of the process, not of the machine.
+    """#

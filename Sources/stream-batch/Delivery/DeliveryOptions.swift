@@ -1,0 +1,223 @@
+import StreamCodec
+import StreamTool
+
+/// How batches are given to a command.
+struct DeliveryOptions {
+    /// -x: what `sh -c` runs instead of the command behind `--`.
+    var shellLine: String?
+    /// How many commands run at once.
+    var jobs = 1
+    var keepsOrder = false
+    /// Nanoseconds that a command may run; nil: as long as it likes.
+    var timeout: UInt64?
+    /// Nanoseconds from SIGTERM to SIGKILL.
+    var killAfter: UInt64 = 5_000_000_000
+    /// How often a batch is tried again.
+    var retries = 0
+    /// Nanoseconds: of the first wait, and of the longest.
+    var backoff: ClosedRange<UInt64> = 1_000_000_000...60_000_000_000
+    /// Exit statuses behind which a batch is not tried again.
+    var permanent: Set<Int32> = [2, 64, 126, 127]
+    var bisects = false
+    var deadLetterFile: String?
+    /// Where batches go that cannot be delivered and have no dead letter file.
+    var spillFolder = "/var/tmp"
+    var breaker: (failures: Int, duration: UInt64)?
+    /// Bytes that a command may write.
+    var maxOutput = 64 << 20
+    /// Closed batches that wait for a command; nil: as many as --jobs.
+    var maxQueue: Int?
+    /// Nanoseconds that are left to finish in when a signal asks to stop.
+    var grace: UInt64 = 10_000_000_000
+    var journalFolder: String?
+    /// The next run goes on where this one ended in its files.
+    var resumes = false
+    /// The journal is on the disk, not only with the system, before a batch is delivered.
+    var syncsJournal = false
+
+    /// The options that need a command, of those that were given.
+    private(set) var given: [String] = []
+
+    mutating func note(_ option: String) {
+        if !given.contains(option) { given.append(option) }
+    }
+}
+
+extension BatchOptions {
+    /// Changes the delivery and remembers which option did.
+    fileprivate mutating func deliver(
+        _ option: String, _ change: (inout DeliveryOptions) -> Void
+    ) {
+        change(&delivery)
+        delivery.note(option)
+    }
+}
+
+var deliveryOptions: OptionGroup<BatchOptions> {
+    OptionGroup("Delivery to a command", runningOptions + failureOptions + journalOptions)
+}
+
+private var runningOptions: [Option<BatchOptions>] {
+    [
+        .string(
+            "x", "shell", "LINE", { $0.delivery.shellLine = $1 },
+            "Give each batch to sh -c LINE as its standard input, instead of to a COMMAND without a"
+                + " shell. What it writes is written when it has ended well."),
+        .count(
+            "j", "jobs", "N", { settings, count in settings.deliver("--jobs") { $0.jobs = count } },
+            in: 1...1024,
+            "How many commands run at once (1). The output of each stays whole."),
+        .set(
+            nil, "keep-order",
+            { settings in settings.deliver("--keep-order") { $0.keepsOrder = true } },
+            "Write the output of the commands in the order of the batches."),
+        .duration(
+            nil, "timeout",
+            { settings, time in settings.deliver("--timeout") { $0.timeout = time } },
+            "How long a command may run. Then it and what it started get SIGTERM, and the attempt"
+                + " has failed."),
+        .duration(
+            nil, "kill-after",
+            { settings, time in settings.deliver("--kill-after") { $0.killAfter = time } },
+            "How long behind SIGTERM a command gets SIGKILL (5s)."),
+        .size(
+            nil, "max-output",
+            { settings, size in settings.deliver("--max-output") { $0.maxOutput = size } },
+            in: 0...1 << 40,
+            "How much a command may write for a batch (64M). One that writes more has failed."),
+        .count(
+            nil, "max-queue", "N",
+            { settings, count in settings.deliver("--max-queue") { $0.maxQueue = count } },
+            in: 1...1 << 20,
+            "How many closed batches may wait for a command before no more input is read (as many"
+                + " as --jobs)."),
+        .duration(
+            nil, "grace",
+            { settings, time in settings.deliver("--grace") { $0.grace = time } },
+            "How long commands may still run when SIGTERM or SIGINT came (10s). What is not"
+                + " delivered by then is a dead letter, spilled, or stays in the journal."),
+    ]
+}
+
+private var failureOptions: [Option<BatchOptions>] {
+    [
+        .count(
+            nil, "retries", "N",
+            { settings, count in settings.deliver("--retries") { $0.retries = count } },
+            in: 0...1 << 30,
+            "How often a batch whose command failed is tried again (0)."),
+        Option(
+            nil, "backoff",
+            "How long to wait before trying again (1s..60s): a random time up to MIN, then up to"
+                + " twice as much each time, up to MAX.",
+            argument: .required("MIN..MAX")
+        ) { settings, value in
+            let range = try backoff(value ?? "")
+            settings.deliver("--backoff") { $0.backoff = range }
+        },
+        Option(
+            nil, "permanent",
+            "Exit statuses, with commas between them, behind which a batch is not tried again"
+                + " (2,64,126,127: usage errors, and no such command).",
+            argument: .required("CODE[,CODE...]")
+        ) { settings, value in
+            let codes = try exitCodes(value ?? "")
+            settings.deliver("--permanent") { $0.permanent = codes }
+        },
+        .set(
+            nil, "bisect", { settings in settings.deliver("--bisect") { $0.bisects = true } },
+            "Split a batch that keeps failing into halves, until the lines that fail stand"
+                + " alone."),
+        .file(
+            nil, "dead-letter",
+            { settings, file in settings.deliver("--dead-letter") { $0.deadLetterFile = file } },
+            "Append what cannot be delivered to FILE, as a JSON object with seq, key, count,"
+                + " attempts, error, status, stderr and items, go on, and exit 1 at the end."
+                + " Without it the first such batch stops the run, exit 69, and what was not"
+                + " delivered is kept in a file that is named on standard error."),
+        .string(
+            nil, "spill-dir", "DIR",
+            { settings, folder in settings.deliver("--spill-dir") { $0.spillFolder = folder } },
+            completion: .file,
+            "Where that file is made (/var/tmp)."),
+        Option(
+            nil, "breaker",
+            "After so many failed attempts in a row, wait that long without starting a command or"
+                + " reading more input; then try one batch, and go on once one succeeds. The"
+                + " attempts meanwhile are none of --retries.",
+            argument: .required("FAILURES:DURATION")
+        ) { settings, value in
+            let breaker = try breaker(value ?? "")
+            settings.deliver("--breaker") { $0.breaker = breaker }
+        },
+    ]
+}
+
+private var journalOptions: [Option<BatchOptions>] {
+    [
+        .string(
+            nil, "journal", "DIR",
+            { settings, folder in settings.deliver("--journal") { $0.journalFolder = folder } },
+            completion: .file,
+            "Record lines in DIR until they are delivered. After a crash the same command first"
+                + " delivers what was not, batches again with their BATCH_SEQ."),
+        .set(
+            nil, "resume",
+            {
+                $0.delivery.resumes = true
+                $0.note("--resume", needs: "--journal")
+            },
+            "With --journal: read of files what was not read before, also when the run before came"
+                + " to their end, and no last line that has no line feed yet: for logs that grow."
+                + " A file is known by its inode and its first line, so give the rotated one,"
+                + " too."),
+        .set(
+            nil, "journal-sync",
+            {
+                $0.delivery.syncsJournal = true
+                $0.note("--journal-sync", needs: "--journal")
+            },
+            "With --journal: wait for the disk (fdatasync) before a batch is delivered, so that"
+                + " a power failure loses nothing that was read before it."),
+    ]
+}
+
+/// `MIN..MAX`, two durations.
+private func backoff(_ text: String) throws -> ClosedRange<UInt64> {
+    let bytes = Array(text.utf8)
+    let dot = UInt8(ascii: ".")
+    // The first two dots: a duration may have one, and does not end with it.
+    guard
+        let index = bytes.indices.dropLast().first(where: {
+            bytes[$0] == dot && bytes[$0 + 1] == dot
+        })
+    else { throw UsageError("expected MIN..MAX, such as 1s..60s, not '\(text)'") }
+    let least = try Value.duration(String(decoding: bytes[..<index], as: UTF8.self))
+    let most = try Value.duration(String(decoding: bytes[(index + 2)...], as: UTF8.self))
+    guard least >= 1_000_000, least <= most else {
+        throw UsageError("expected MIN..MAX with MIN from 1ms to MAX, not '\(text)'")
+    }
+    return least...most
+}
+
+/// `CODE,CODE`, or nothing for none.
+private func exitCodes(_ text: String) throws -> Set<Int32> {
+    var codes: Set<Int32> = []
+    for code in text.split(separator: ",", omittingEmptySubsequences: !text.isEmpty ? false : true)
+    {
+        codes.insert(Int32(try Value.count(String(code), in: 1...255)))
+    }
+    return codes
+}
+
+/// `FAILURES:DURATION`.
+private func breaker(_ text: String) throws -> (failures: Int, duration: UInt64) {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2 else {
+        throw UsageError("expected FAILURES:DURATION, such as 5:30s, not '\(text)'")
+    }
+    let failures = try Value.count(String(parts[0]), in: 1...1_000_000)
+    let duration = try Value.duration(String(parts[1]))
+    guard duration >= 1_000_000 else { throw UsageError("expected a duration of at least 1ms") }
+    return (failures, duration)
+}

@@ -1,0 +1,140 @@
+import CLinux
+import Glibc
+import StreamCodec
+import StreamTool
+
+/// The file of a journal, open for reading and for writing at its end.
+struct JournalFile: ~Copyable {
+    /// What every journal begins with.
+    static var head: StaticString { "stream-batch journal 1\n" }
+    static var headSize: Int { head.utf8CodeUnitCount }
+
+    private(set) var path: String
+    let descriptor: Int32
+    /// Bytes of whole entries, and of the head.
+    private(set) var size: Int
+
+    deinit {
+        close(descriptor)
+    }
+
+    private init(path: String, descriptor: Int32, size: Int) {
+        self.path = path
+        self.descriptor = descriptor
+        self.size = size
+    }
+
+    /// The file at `path`; nil when there is none.
+    static func existing(_ path: String) throws -> JournalFile? {
+        let descriptor = clinux_open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0)
+        if descriptor < 0 {
+            let code = errno
+            if code == ENOENT { return nil }
+            throw Failure(.cannotCreate, errno: code, path)
+        }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw Failure(.cannotCreate, "\(path): not a regular file")
+        }
+        return JournalFile(path: path, descriptor: descriptor, size: Int(status.st_size))
+    }
+
+    /// A new file with nothing but the head, in place of one that was left behind.
+    static func new(_ path: String) throws -> JournalFile {
+        unlink(path)
+        let descriptor = clinux_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        if descriptor < 0 { throw Failure(.cannotCreate, errno: errno, path) }
+        var file = JournalFile(path: path, descriptor: descriptor, size: 0)
+        try file.append(UnsafeBufferPointer(start: head.utf8Start, count: headSize))
+        return file
+    }
+
+    /// Writes all of `bytes` at the end. When that fails the file stays as it was.
+    mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) throws {
+        var written = 0
+        while written < bytes.count {
+            // At an offset, so that a next attempt overwrites what could not be cut off.
+            let count = pwrite(
+                descriptor, bytes.baseAddress! + written, bytes.count - written, size + written)
+            if count >= 0 {
+                written += count
+                continue
+            }
+            let code = errno
+            if code == EINTR { continue }
+            // When this fails too, what is left behind has no seal and is passed over.
+            if written > 0 { ftruncate(descriptor, size) }
+            throw Failure(.inputOutput, errno: code, path)
+        }
+        size += written
+    }
+
+    /// Cuts off what was not written to its end.
+    mutating func cut(to end: Int) throws {
+        if end == size { return }
+        guard ftruncate(descriptor, end) == 0 else {
+            throw Failure(.inputOutput, errno: errno, path)
+        }
+        size = end
+    }
+
+    /// Waits until all that was written is on the disk.
+    func sync() throws {
+        if fdatasync(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, path) }
+    }
+
+    mutating func move(to target: String) throws {
+        guard rename(path, target) == 0 else {
+            throw Failure(.cannotCreate, errno: errno, target)
+        }
+        path = target
+    }
+}
+
+/// The folder of a journal, locked for as long as this lives; a lock ends with its process.
+struct JournalFolder: ~Copyable {
+    let path: String
+    private let lock: Int32
+
+    deinit {
+        close(lock)
+    }
+
+    /// Makes the folder when there is none.
+    init(_ path: String) throws {
+        let isNew = mkdir(path, 0o700) == 0
+        let code = errno
+        if !isNew && code != EEXIST { throw Failure(.cannotCreate, errno: code, path) }
+        if isNew { try Self.sync(path + "/..") }
+        lock = try Self.lock(path)
+        self.path = path
+    }
+
+    private static func lock(_ path: String) throws -> Int32 {
+        // Not the folder itself: NFS locks only what is open for writing.
+        let name = path + "/lock"
+        let lock = clinux_open(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+        if lock < 0 { throw Failure(.cannotCreate, errno: errno, name) }
+        if flock(lock, LOCK_EX | LOCK_NB) == 0 { return lock }
+        let code = errno
+        close(lock)
+        if code != EWOULDBLOCK { throw Failure(.cannotCreate, errno: code, name) }
+        throw Failure(.cannotCreate, "\(path): in use by another stream-batch")
+    }
+
+    /// Waits until the names in the folder are on the disk.
+    func sync() throws {
+        try Self.sync(path)
+    }
+
+    private static func sync(_ path: String) throws {
+        let descriptor = clinux_open(path, O_RDONLY | O_DIRECTORY, 0)
+        if descriptor < 0 { throw Failure(.inputOutput, errno: errno, path) }
+        defer { close(descriptor) }
+        // EINVAL: a file system that cannot do it for folders.
+        if fsync(descriptor) != 0 && errno != EINVAL {
+            throw Failure(.inputOutput, errno: errno, path)
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import StreamCodec
+
+/// A batch that lines still go into.
+struct OpenBatch {
+    /// No batch.
+    static let none = -1
+
+    /// The key as JSON text; empty without --key.
+    var key: [UInt8] = []
+    /// The index of the key.
+    var head = 0
+    /// The next batch of the same key.
+    var next = none
+    /// Its neighbours in the order in which batches were opened.
+    var older = none
+    var newer = none
+
+    /// The lines, each with a line feed at its end; none when they are aggregated.
+    var lines: [UInt8] = []
+    var count = 0
+    /// The bytes of all its lines, with a line feed each.
+    var size = 0
+    /// Nanoseconds since 1970: of the window, else of the first and the last line.
+    var from: UInt64 = 0
+    var to: UInt64 = 0
+    /// The values of --when-changed.
+    var change: [UInt8] = []
+    var journalID = 0
+
+    /// The bytes of the batch as it is written, or more.
+    func writtenSize(_ limits: Limits) -> Int {
+        size + limits.overhead + (limits.writesKey ? key.count : 0)
+    }
+
+    /// True when not even an empty line has room.
+    func isFull(_ limits: Limits) -> Bool {
+        count >= limits.count || limits.maxBytes.map { writtenSize(limits) + 1 > $0 } ?? false
+    }
+
+    /// What it takes besides its lines, about.
+    var overhead: Int { 400 + 2 * key.count + change.count }
+}
+
+/// A batch that is closed: lines, or what aggregates made of them.
+struct Batch {
+    /// 1, 2, 3, … in the order in which batches close.
+    var seq = 0
+    /// The key's JSON text; of several paths an array of their values. Empty without --key.
+    var key: [UInt8] = []
+    /// How many lines are, or were, in it.
+    var count = 0
+    /// The lines, each with a line feed at its end. Empty when there is a summary.
+    var lines: [UInt8] = []
+    /// The members that aggregates write, `"count":3,"p99_ms":12.5`; nil without --aggregate.
+    var summary: [UInt8]?
+    /// Nanoseconds since 1970: of the window, else when the first and the last line came.
+    var from: UInt64 = 0
+    var to: UInt64 = 0
+    /// What the journal calls it; 0 without --journal.
+    var journalID = 0
+}
+
+/// The limits of a batch, and of all of them.
+struct Limits {
+    let count: Int
+    let maxBytes: Int?
+    let rejectsOversize: Bool
+    let maxAge: UInt64?
+    let idle: UInt64?
+    let maxOpen: Int
+    let maxMemory: Int
+    let watchesChanges: Bool
+    let hasEnds: Bool
+    let isAggregated: Bool
+    /// As many bytes as a batch has when it is written, besides its lines and its key, or more.
+    let overhead: Int
+    let writesKey: Bool
+
+    init(_ settings: BatchOptions, _ form: Form) {
+        count = settings.count ?? .max
+        maxBytes = settings.maxBytes
+        rejectsOversize = settings.rejectsOversize
+        maxAge = settings.maxAge
+        idle = settings.idle
+        maxOpen = settings.maxKeys
+        maxMemory = settings.maxMemory
+        watchesChanges = !settings.whenChanged.isEmpty
+        hasEnds = !settings.when.isEmpty
+        isAggregated = !settings.aggregates.isEmpty
+        overhead = form.overhead
+        writesKey = settings.format == .object
+    }
+}
+
+/// How time is cut into batches.
+struct Windows {
+    enum Kind {
+        /// Windows of this length, one beginning at each multiple of the step.
+        case sliding(length: UInt64, step: UInt64)
+        /// As long as no gap is so long.
+        case sessions(gap: UInt64)
+    }
+
+    let kind: Kind
+
+    /// Nil: batches begin with their first line.
+    init?(_ settings: BatchOptions) {
+        guard settings.hasWindows else { return nil }
+        if let gap = settings.idle {
+            kind = .sessions(gap: gap)
+        } else {
+            let length = settings.maxAge ?? 0
+            kind = .sliding(length: length, step: settings.sliding ?? length)
+        }
+    }
+
+    /// Behind this time no line can come into the batch any more.
+    func end(_ batch: OpenBatch) -> UInt64 {
+        switch kind {
+        case .sliding: batch.to
+        case .sessions(let gap): batch.to + gap
+        }
+    }
+}

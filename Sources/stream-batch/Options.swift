@@ -1,0 +1,351 @@
+import StreamCodec
+import StreamTool
+
+struct BatchOptions: ToolSettings {
+    var common = CommonOptions()
+    /// Lines are text, not JSON: a blank line is a line.
+    var isText = false
+    var isValidated = true
+
+    // When a batch closes.
+    var count: Int?
+    /// Bytes of the finished batch.
+    var maxBytes: Int?
+    var rejectsOversize = false
+    /// Nanoseconds since the first line; with windows, their length.
+    var maxAge: UInt64?
+    /// Nanoseconds without a line; with --time, the gap between two sessions.
+    var idle: UInt64?
+    var when: [Condition] = []
+    var whenChanged: [JSONPath] = []
+
+    var key: [JSONPath] = []
+    var maxKeys = 100_000
+    var maxMemory = 1 << 30
+
+    // Windows.
+    var time: JSONPath?
+    var timeUnit = Timestamp.Unit.auto
+    /// Nanoseconds; nil: a year.
+    var maxGap: UInt64?
+    /// Nanoseconds from the start of one window to that of the next.
+    var sliding: UInt64?
+    /// Nanoseconds that lines may be late.
+    var late: UInt64?
+
+    // What is written.
+    var format = Format.array
+    var separator: String?
+    var aggregates: [AggregateSpec] = []
+    var quantileError = 0.01
+    var delivery = DeliveryOptions()
+
+    // Buffer stages.
+    var dedup: JSONPath?
+    var dedupKeys = 100_000
+    /// Nanoseconds; nil: as long as it is among the last keys.
+    var dedupFor: UInt64?
+    var reorder: JSONPath?
+    var window = 64
+    /// Nanoseconds.
+    var maxWait: UInt64 = 1_000_000_000
+    /// How many incomplete messages are kept; nil for no --join-chunks.
+    var joinChunks: Int?
+
+    /// Options that go with others only, as they were given.
+    private var dependants: [(option: String, needed: String)] = []
+
+    mutating func note(_ option: String, needs needed: String) {
+        dependants.append((option, needed))
+    }
+
+    /// Batches are windows of event time, or of the clock where they slide.
+    var hasWindows: Bool { time != nil || sliding != nil }
+}
+
+extension BatchOptions {
+    /// Throws when options do not go together.
+    func check(command: [Operand]) throws(UsageError) {
+        let hasCommand = delivery.shellLine != nil || !command.isEmpty
+        if delivery.shellLine != nil && !command.isEmpty {
+            throw UsageError("-x and a command behind -- exclude each other")
+        }
+        if let option = delivery.given.first, !hasCommand {
+            throw UsageError("\(option) needs a command: -x LINE, or -- COMMAND at the end")
+        }
+        let given: [String: Bool] = [
+            "--time": time != nil, "--time or --sliding": hasWindows, "--key": !key.isEmpty,
+            "--dedup": dedup != nil, "--reorder": reorder != nil,
+            "--journal": delivery.journalFolder != nil,
+            "--aggregate": !aggregates.isEmpty, "--max-bytes": maxBytes != nil,
+            "--format=lines": format == .lines,
+            "--retries": delivery.retries > 0 || delivery.breaker != nil,
+        ]
+        for (option, needed) in dependants where given[needed] == false {
+            throw UsageError("\(option) needs \(needed)")
+        }
+        try checkWindows()
+        try checkForms()
+        if delivery.journalFolder != nil {
+            if sliding != nil || reorder != nil || joinChunks != nil {
+                throw UsageError("--journal excludes --sliding, --reorder and --join-chunks")
+            }
+            if delivery.deadLetterFile == nil { return }
+        }
+    }
+
+    private func checkWindows() throws(UsageError) {
+        if let sliding {
+            guard let maxAge, maxAge % sliding == 0 else {
+                throw UsageError("--sliding needs -t, a multiple of it: the length of a window")
+            }
+            if idle != nil { throw UsageError("--sliding and -i exclude each other") }
+            // A line is in so many windows.
+            guard maxAge / sliding <= 1000 else {
+                throw UsageError("a line would be in more than 1000 windows of --sliding")
+            }
+        }
+        if time != nil && maxAge == nil && idle == nil {
+            throw UsageError("--time needs -t, the length of windows, or -i, the gap of sessions")
+        }
+        if time != nil && maxAge != nil && idle != nil {
+            throw UsageError("with --time, -t and -i exclude each other: windows or sessions")
+        }
+    }
+
+    private func checkForms() throws(UsageError) {
+        if !aggregates.isEmpty {
+            if format == .lines {
+                throw UsageError("--aggregate writes objects, not --format=lines")
+            }
+            if delivery.bisects { throw UsageError("--aggregate and --bisect exclude each other") }
+        }
+        let needsJSON =
+            time != nil || reorder != nil || joinChunks != nil || !aggregates.isEmpty
+        let reads = key + whenChanged + when.map(\.path) + (dedup.map { [$0] } ?? [])
+        if isText && (needsJSON || reads.contains { !$0.isWhole }) {
+            throw UsageError("--text has no values to read: '.', the line, is the only path")
+        }
+        if !isValidated && (needsJSON || !reads.isEmpty) {
+            throw UsageError("--no-validate excludes options that read values")
+        }
+    }
+}
+
+var command: Command<BatchOptions> {
+    Command(
+        "stream-batch", "group lines into batches, aggregate them, and deliver them",
+        synopsis: "[options] [FILE ...] [-- COMMAND ARG ...]",
+        options: [
+            closingOptions, keyOptions, windowOptions, outputOptions, deliveryOptions,
+            stageOptions, lineOptions,
+        ], manual: manual, takesCommand: true)
+}
+
+private var closingOptions: OptionGroup<BatchOptions> {
+    OptionGroup(
+        "When a batch is closed: the first that holds",
+        [
+            .count(
+                "n", "count", "COUNT", { $0.count = $1 }, in: 1...1 << 40,
+                "When it has so many lines."),
+            .size(
+                "b", "max-bytes", { $0.maxBytes = $1 }, in: 1...1 << 40,
+                "Before it would be larger than SIZE, as it is written. A line that is too large"
+                    + " by itself goes alone."),
+            .duration(
+                "t", "max-age", { $0.maxAge = $1 },
+                "So long behind its first line, by the clock, also when no line comes. With --time"
+                    + " or --sliding, the length of its window."),
+            .duration(
+                "i", "idle", { $0.idle = $1 },
+                "When no line came for so long. With --time, the gap that parts two sessions."),
+            .condition(
+                "when", { $0.when.append($1) },
+                "Behind a line where the value at PATH is VALUE, a text or a JSON value. May be"
+                    + " given more than once."),
+            .paths(
+                nil, "when-changed", { $0.whenChanged = $1 },
+                "Before a line where one of these values is not what it was in the line before."),
+            Option(
+                nil, "oversize",
+                "What to do with a line that is larger than --max-bytes by itself: let it go alone"
+                    + " (the default), or reject it.",
+                argument: .required("ACTION"), completion: .choices(["alone", "reject"])
+            ) { settings, value in
+                guard value == "alone" || value == "reject" else {
+                    throw UsageError("expected alone or reject, not '\(value ?? "")'")
+                }
+                settings.rejectsOversize = value == "reject"
+                settings.note("--oversize", needs: "--max-bytes")
+            },
+        ])
+}
+
+private var keyOptions: OptionGroup<BatchOptions> {
+    OptionGroup(
+        "Keys and memory",
+        [
+            .paths(
+                "k", "key", { $0.key = $1 },
+                "Keep an open batch for each key: the value at PATH, or the values together."),
+            .count(
+                nil, "max-keys", "N", { $0.maxKeys = $1 }, in: 1...1 << 30,
+                "How many batches are open at once (100000). Before one more is, the one that was"
+                    + " opened first is closed, written, counted and reported."),
+            .size(
+                nil, "max-memory", { $0.maxMemory = $1 }, in: 1...1 << 50,
+                "How many bytes of lines open batches hold (1G). Before there are more, batches are"
+                    + " closed in the same way."),
+        ])
+}
+
+private var windowOptions: OptionGroup<BatchOptions> {
+    OptionGroup(
+        "Windows of time",
+        [
+            .path(
+                nil, "time", { $0.time = $1 },
+                "Go by the time at PATH, a number or a string as in RFC 3339: batches are the"
+                    + " windows of length -t, which begin at multiples of it since 1970, or the"
+                    + " sessions that gaps of -i part. A window is closed when a line with a time"
+                    + " behind its end came."),
+            .duration(
+                nil, "sliding", { $0.sliding = $1 },
+                "Begin a window of length -t every so often, so that a line is in several. Without"
+                    + " --time by the clock."),
+            .duration(
+                nil, "late",
+                {
+                    $0.late = $1
+                    $0.note("--late", needs: "--time")
+                },
+                "How long behind its end a window still waits for lines that are late (0). What"
+                    + " comes later yet is in no window: it is counted and reported, and goes to"
+                    + " --rejects."),
+            .choice(
+                nil, "time-unit", "UNIT",
+                {
+                    $0.timeUnit = $1
+                    $0.note("--time-unit", needs: "--time")
+                },
+                "What numbers at --time count since 1970: s, ms, us or ns. Or auto, by magnitude"
+                    + " (the default): seconds below 1e11, milliseconds below 1e14, and so on."),
+            .duration(
+                nil, "max-gap",
+                {
+                    $0.maxGap = $1
+                    $0.note("--max-gap", needs: "--time")
+                },
+                "Reject a line whose time is so much later than the latest before it (366d): a"
+                    + " wrong date must not make all that follow late."),
+        ])
+}
+
+private var outputOptions: OptionGroup<BatchOptions> {
+    OptionGroup(
+        "What is written",
+        [
+            .choice(
+                "f", "format", "FORMAT", { $0.format = $1 },
+                "A batch as a JSON array (array, the default); as its lines and a blank line"
+                    + " (lines); as an array behind the byte 0x1E, as in RFC 7464 (json-seq); or as"
+                    + " an object with key, seq, count, from, to and items (object)."),
+            .string(
+                nil, "separator", "TEXT",
+                {
+                    $0.separator = $1
+                    $0.note("--separator", needs: "--format=lines")
+                },
+                "With --format=lines: this line behind each batch instead of a blank one."),
+            Option(
+                "a", "aggregate",
+                "Write of each batch an object with what FUNCTION makes of the values at PATH"
+                    + " instead of its lines: see AGGREGATES. May be given more than once.",
+                argument: .required("[NAME=]FUNCTION[(PATH)]")
+            ) { settings, value in
+                settings.aggregates.append(try AggregateSpec(value ?? ""))
+            },
+            Option(
+                nil, "quantile-error",
+                "How far median and p50 to p99.9 may be from the true value, as a share of it"
+                    + " (1%).",
+                argument: .required("SHARE")
+            ) { settings, value in
+                settings.quantileError = try Value.share(value ?? "")
+                guard (0.0001...0.5).contains(settings.quantileError) else {
+                    throw UsageError("expected a share from 0.01% to 50%")
+                }
+                settings.note("--quantile-error", needs: "--aggregate")
+            },
+        ])
+}
+
+private var stageOptions: OptionGroup<BatchOptions> {
+    OptionGroup(
+        "Before the batches",
+        [
+            .path(
+                nil, "dedup", { $0.dedup = $1 },
+                "Drop a line whose value at PATH an earlier one had. Lines without it pass."),
+            .count(
+                nil, "dedup-keys", "N",
+                {
+                    $0.dedupKeys = $1
+                    $0.note("--dedup-keys", needs: "--dedup")
+                }, in: 1...100_000_000,
+                "How many different values --dedup remembers, the last ones (100000)."),
+            .duration(
+                nil, "dedup-for",
+                {
+                    $0.dedupFor = $1
+                    $0.note("--dedup-for", needs: "--dedup")
+                },
+                "How long --dedup remembers a value since it came first. Without it, until it has"
+                    + " to make room."),
+            .path(
+                nil, "reorder", { $0.reorder = $1 },
+                "Restore the order of the whole numbers at PATH. Numbers that do not come are"
+                    + " reported; late lines pass when they come, lines without a number at"
+                    + " once."),
+            .count(
+                nil, "window", "N",
+                {
+                    $0.window = $1
+                    $0.note("--window", needs: "--reorder")
+                }, in: 1...1_000_000,
+                "How many lines --reorder holds at the most (64)."),
+            .duration(
+                nil, "max-wait",
+                {
+                    $0.maxWait = $1
+                    $0.note("--max-wait", needs: "--reorder")
+                },
+                "How long --reorder waits for a missing number (1s)."),
+            .count(
+                nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
+                "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"
+                    + " (16); the oldest gives way and is rejected."),
+        ])
+}
+
+private var lineOptions: OptionGroup<BatchOptions> {
+    OptionGroup(
+        "What a line is",
+        [
+            .set(
+                "d", "data", { $0.isText = false },
+                "A JSON value (the default). It is checked, and passes as it is. Blank lines are"
+                    + " left out."),
+            .set(
+                "r", "records", { $0.isText = false },
+                "A record: the same, paths begin at the record."),
+            .set(
+                nil, "text", { $0.isText = true },
+                "Plain text: any line, also a blank one. A JSON string in an array, as it is with"
+                    + " --format=lines. The only path is '.', the line."),
+            .set(
+                nil, "no-validate", { $0.isValidated = false },
+                "Do not check that lines are JSON: one that is not spoils its batch."),
+        ])
+}

@@ -1,0 +1,151 @@
+import Foundation
+import Testing
+
+@testable import stream_batch
+
+/// A folder for a journal, removed when the test is over.
+final class JournalPlace {
+    let path: String
+
+    init() {
+        // In memory where there is such a place: compaction waits for the disk.
+        let parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory()
+        path = "\(parent)/journal-test-\(UUID().uuidString)"
+    }
+
+    deinit {
+        _ = try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// A folder with such a journal in it.
+    convenience init(_ bytes: some Collection<UInt8>) throws {
+        self.init()
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try write(bytes)
+    }
+
+    var file: String { path + "/journal" }
+
+    func bytes() throws -> [UInt8] {
+        Array(try Data(contentsOf: URL(fileURLWithPath: file)))
+    }
+
+    func text() throws -> String { String(decoding: try bytes(), as: UTF8.self) }
+
+    func write(_ bytes: some Collection<UInt8>) throws {
+        try Self.write(bytes, to: file)
+    }
+
+    static func write(_ bytes: some Collection<UInt8>, to file: String) throws {
+        try Data(bytes).write(to: URL(fileURLWithPath: file))
+    }
+
+    func open(limit: Int = Journal.compactedSize) throws -> Journal {
+        try Journal(folder: path, syncs: false, limit: limit)
+    }
+}
+
+extension Journal {
+    func append(_ line: [UInt8], to id: Int) {
+        line.withUnsafeBufferPointer { append($0, to: id) }
+    }
+
+    func append(_ line: String, to id: Int) {
+        append(Array(line.utf8), to: id)
+    }
+
+    func close(_ id: Int, seq: Int, key: String = "", count: Int = 1, summary: String? = nil) {
+        close(
+            Batch(
+                seq: seq, key: Array(key.utf8), count: count, lines: [],
+                summary: summary.map { Array($0.utf8) }, from: 1, to: 2, journalID: id))
+    }
+}
+
+extension Recovered {
+    var text: String { String(decoding: lines, as: UTF8.self) }
+}
+
+/// What must come back, kept in the simplest way.
+struct JournalModel {
+    struct OpenBatch {
+        var lines: [(order: Int, line: [UInt8])] = []
+    }
+
+    var open: [Int: OpenBatch] = [:]
+    var closed: [Int: Batch] = [:]
+    var positions: [UInt64: Position] = [:]
+    var lastSeq = 0
+    private var order = 0
+
+    mutating func append(_ line: [UInt8], to id: Int) {
+        order += 1
+        open[id, default: OpenBatch()].lines.append((order, line))
+    }
+
+    mutating func merge(_ id: Int, into other: Int) {
+        open[other]!.lines += open.removeValue(forKey: id)!.lines
+    }
+
+    /// The batch that closes; its fields are anything.
+    mutating func close(_ id: Int, _ random: inout SplitMix) -> Batch {
+        let lines = open.removeValue(forKey: id)!.lines
+        lastSeq += 1
+        let summary = Int.random(in: 0..<4, using: &random) == 0 ? Array("\"n\":1 ".utf8) : nil
+        let batch = Batch(
+            seq: lastSeq, key: random.bytes(upTo: 6), count: lines.count,
+            lines: summary == nil ? lines.flatMap { $0.line + [10] } : [], summary: summary,
+            from: random.next(), to: random.next(), journalID: id)
+        closed[id] = batch
+        return batch
+    }
+
+    var openLines: [[UInt8]] {
+        open.values.flatMap(\.lines).sorted { $0.order < $1.order }.map(\.line)
+    }
+
+    func check(_ recovered: Recovered, _ journal: Journal, _ comment: Comment) {
+        let expected = closed.values.sorted { $0.seq < $1.seq }.map { "\($0)" }
+        #expect(recovered.batches.map { "\($0)" } == expected, comment)
+        #expect(recovered.lines == openLines.flatMap { $0 + [10] }, comment)
+        #expect(journal.lastSeq == lastSeq, comment)
+        for inode in 0..<4 as Range<UInt64> {
+            #expect(journal.position(device: 1, inode: inode) == positions[inode], comment)
+        }
+    }
+}
+
+/// Random numbers that come again with their seed.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+        return word ^ word >> 31
+    }
+
+    /// Any bytes but LF.
+    mutating func bytes(upTo limit: Int) -> [UInt8] {
+        let count = Int.random(in: 0...limit, using: &self)
+        return (0..<count).map { _ in
+            let byte = UInt8.random(in: 0...255, using: &self)
+            return byte == 10 ? 13 : byte
+        }
+    }
+
+    mutating func line() -> [UInt8] {
+        let records = [
+            "", " ", "+1", " {}", ";0", ";", "#99", ".1", "=1 1 1 1 1 k", ">2 1", "@1 1 9 0", "%1 ",
+            "stream-batch journal 1", "{\"a\":\"\\\"\"}", "\r",
+        ]
+        if Bool.random(using: &self) { return bytes(upTo: 12) }
+        return Array(records.randomElement(using: &self)!.utf8)
+    }
+
+    mutating func chance(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &self) < percent
+    }
+}
