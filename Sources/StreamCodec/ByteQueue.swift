@@ -187,6 +187,13 @@ extension UnsafeBufferPointer<UInt8> {
         return unsafe array.withUnsafeBytes { unsafe memcmp(start, $0.baseAddress!, count) } == 0
     }
 
+    @inline(__always)
+    package func isEqual(to other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        guard let start = baseAddress, let other = other.baseAddress else { return count == 0 }
+        return unsafe memcmp(start, other, count) == 0
+    }
+
     /// The bytes at `range`, which must lie inside.
     @inline(__always)
     package func slice(_ range: Range<Int>) -> UnsafeBufferPointer<UInt8> {

@@ -13,6 +13,8 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
 
     let steps: [Step]
     package let description: String
+    /// The steps as a lookup follows them.
+    let plain: PlainSteps
 
     /// True for `.`, the whole value.
     package var isWhole: Bool { steps.isEmpty }
@@ -45,6 +47,11 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         if steps.count > Self.maxSteps {
             throw ParseError(description: "path of more than \(Self.maxSteps) steps")
         }
+        plain = PlainSteps(steps)
+    }
+
+    package static func == (one: JSONPath, other: JSONPath) -> Bool {
+        one.steps == other.steps && one.description == other.description
     }
 
     /// Paths with commas between them; a comma in a key is one inside quotes.
@@ -178,47 +185,14 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         in bytes: UnsafeBufferPointer<UInt8>, maxDepth: Int = JSON.defaultMaxDepth
     ) throws(JSONError) -> Range<Int>? {
         var found: Range<Int>?
-        let path = self
         var lookup = unsafe JSONLookup(bytes, maxDepth: maxDepth)
-        try unsafe withUnsafePointer(to: path) { path throws(JSONError) in
-            try unsafe withUnsafeMutablePointer(to: &found) { found throws(JSONError) in
-                try unsafe lookup.run(
+        unsafe try withUnsafePointer(to: plain.path) { path throws(JSONError) in
+            unsafe try withUnsafeMutablePointer(to: &found) { found throws(JSONError) in
+                unsafe try lookup.run(
                     UnsafeBufferPointer(start: path, count: 1),
                     UnsafeMutableBufferPointer(start: found, count: 1))
             }
         }
         return found
-    }
-
-    /// True when the value at `step` is to be looked for in the member `key`, which stands there
-    /// as it is written.
-    @inline(__always)
-    func leads(at step: Int, into key: UnsafeBufferPointer<UInt8>) -> Bool {
-        switch steps[step] {
-        case .key(let wanted), .either(key: let wanted, index: _):
-            unsafe key.unescapes(to: wanted)
-        case .index: false
-        }
-    }
-
-    /// For each first byte that the key at `step` may have as it is written, the bit whose number
-    /// is that of the byte modulo 64.
-    func firstBytes(at step: Int) -> UInt64 {
-        let bit = { (byte: UInt8) in 1 << UInt64(byte & 63) as UInt64 }
-        return switch steps[step] {
-        case .key(let wanted), .either(key: let wanted, index: _):
-            // An empty key has its closing quote there.
-            bit(wanted.first ?? UInt8(ascii: "\"")) | bit(UInt8(ascii: "\\"))
-        case .index: 0
-        }
-    }
-
-    /// True when the value at `step` is to be looked for in the element at `index` of an array.
-    @inline(__always)
-    func leads(at step: Int, into index: Int) -> Bool {
-        switch steps[step] {
-        case .index(let wanted), .either(key: _, index: let wanted): index == wanted
-        case .key: false
-        }
     }
 }

@@ -4,6 +4,7 @@ package struct JSONPaths {
     package static let limit = 64
 
     private let paths: [JSONPath]
+    private let plain: [PlainPath]
     /// For each path where its value stands in the text of the last `find`, or nil.
     package private(set) var found: [Range<Int>?]
 
@@ -11,6 +12,7 @@ package struct JSONPaths {
     package init(_ paths: [JSONPath]) {
         precondition(paths.count <= Self.limit)
         self.paths = paths
+        plain = paths.map(\.plain.path)
         found = Array(repeating: nil, count: paths.count)
     }
 
@@ -22,9 +24,9 @@ package struct JSONPaths {
         in bytes: UnsafeBufferPointer<UInt8>, maxDepth: Int = JSON.defaultMaxDepth
     ) throws(JSONError) {
         var lookup = unsafe JSONLookup(bytes, maxDepth: maxDepth)
-        let paths = paths
+        let plain = plain
         try unsafe found.withUnsafeMutableBufferPointer { found throws(JSONError) in
-            try unsafe paths.withUnsafeBufferPointer { paths throws(JSONError) in
+            try unsafe plain.withUnsafeBufferPointer { paths throws(JSONError) in
                 try unsafe lookup.run(paths, found)
             }
         }
@@ -46,7 +48,7 @@ struct JSONLookup {
     /// Sets each of `found` to where the value of its path stands, or to nil.
     @inline(__always)
     mutating func run(
-        _ paths: UnsafeBufferPointer<JSONPath>, _ found: UnsafeMutableBufferPointer<Range<Int>?>
+        _ paths: UnsafeBufferPointer<PlainPath>, _ found: UnsafeMutableBufferPointer<Range<Int>?>
     ) throws(JSONError) {
         for index in found.indices { unsafe found[index] = nil }
         do throws(JSONError) {
@@ -62,10 +64,10 @@ struct JSONLookup {
     /// Consumes a value. `active` has a bit for each path that leads here by its first `step`
     /// steps.
     private mutating func find(
-        _ active: UInt64, step: Int, _ paths: UnsafeBufferPointer<JSONPath>,
+        _ active: UInt64, step: Int, _ paths: UnsafeBufferPointer<PlainPath>,
         _ found: UnsafeMutableBufferPointer<Range<Int>?>
     ) throws(JSONError) {
-        let ended = select(active) { unsafe paths[$0].steps.count == step }
+        let ended = select(active) { unsafe paths[$0].count == step }
         let further = active & ~ended
         let start = scanner.position
         switch scanner.next {
@@ -84,7 +86,7 @@ struct JSONLookup {
     }
 
     private mutating func findInObject(
-        _ active: UInt64, step: Int, _ paths: UnsafeBufferPointer<JSONPath>,
+        _ active: UInt64, step: Int, _ paths: UnsafeBufferPointer<PlainPath>,
         _ found: UnsafeMutableBufferPointer<Range<Int>?>
     ) throws(JSONError) {
         try scanner.enter()
@@ -93,7 +95,7 @@ struct JSONLookup {
         // Most keys of an object are told apart from the wanted ones by their first byte.
         var firsts: UInt64 = 0
         _ = select(active) {
-            unsafe firsts |= paths[$0].firstBytes(at: step)
+            unsafe firsts |= paths[$0].steps[step].firstBytes
             return true
         }
         var matching: UInt64 = 0
@@ -103,7 +105,7 @@ struct JSONLookup {
                 let first = unsafe bytes[key.lowerBound]
                 if firsts & (1 << UInt64(first & 63)) == 0 { return false }
                 let name = unsafe bytes.slice(key)
-                matching = select(active) { unsafe paths[$0].leads(at: step, into: name) }
+                matching = select(active) { unsafe paths[$0].steps[step].leads(into: name) }
                 return matching != 0
             }) != nil
         {
@@ -118,13 +120,13 @@ struct JSONLookup {
     }
 
     private mutating func findInArray(
-        _ active: UInt64, step: Int, _ paths: UnsafeBufferPointer<JSONPath>,
+        _ active: UInt64, step: Int, _ paths: UnsafeBufferPointer<PlainPath>,
         _ found: UnsafeMutableBufferPointer<Range<Int>?>
     ) throws(JSONError) {
         try scanner.enter()
         var index = 0
         while try scanner.nextElement(isFirst: index == 0) {
-            let matching = select(active) { unsafe paths[$0].leads(at: step, into: index) }
+            let matching = select(active) { unsafe paths[$0].steps[step].index == index }
             if matching == 0 {
                 try scanner.skipValue()
             } else {

@@ -5,8 +5,22 @@ struct OpenBatch {
     /// No batch.
     static let none = -1
 
+    // What each line changes stands together: of many batches most time goes into waiting for
+    // their memory.
+    var count = 0
+    /// The bytes of all its lines, with a line feed each.
+    var size = 0
+    /// Nanoseconds since 1970: of the window, else of the first and the last line.
+    var from: UInt64 = 0
+    var to: UInt64 = 0
+    /// The lines, each with a line feed at its end; none when they are aggregated.
+    var lines: [UInt8] = []
+    var journalID = 0
+
     /// The key as JSON text; empty without --key.
     var key: [UInt8] = []
+    /// The values of --when-changed.
+    var change: [UInt8] = []
     /// The index of the key.
     var head = 0
     /// The next batch of the same key.
@@ -14,18 +28,6 @@ struct OpenBatch {
     /// Its neighbours in the order in which batches were opened.
     var older = none
     var newer = none
-
-    /// The lines, each with a line feed at its end; none when they are aggregated.
-    var lines: [UInt8] = []
-    var count = 0
-    /// The bytes of all its lines, with a line feed each.
-    var size = 0
-    /// Nanoseconds since 1970: of the window, else of the first and the last line.
-    var from: UInt64 = 0
-    var to: UInt64 = 0
-    /// The values of --when-changed.
-    var change: [UInt8] = []
-    var journalID = 0
 
     /// The bytes of the batch as it is written, or more.
     func writtenSize(_ limits: Limits) -> Int {
@@ -70,6 +72,8 @@ struct Limits {
     let maxOpen: Int
     let maxMemory: Int
     let watchesChanges: Bool
+    /// A line may belong to a batch and not fit into it.
+    let canOverflow: Bool
     let hasEnds: Bool
     let isAggregated: Bool
     /// As many bytes as a batch has when it is written, besides its lines and its key, or more.
@@ -85,6 +89,7 @@ struct Limits {
         maxOpen = settings.maxKeys
         maxMemory = settings.maxMemory
         watchesChanges = !settings.whenChanged.isEmpty
+        canOverflow = watchesChanges || settings.maxBytes != nil
         hasEnds = !settings.when.isEmpty
         isAggregated = !settings.aggregates.isEmpty
         overhead = form.overhead

@@ -94,7 +94,12 @@ struct OpenBatches: ~Copyable {
     }
 
     /// True when the line cannot be in this batch.
+    @inline(__always)
     private func mustClose(_ slot: Int, before line: borrowing Line) -> Bool {
+        limits.canOverflow && overflows(slot, with: line)
+    }
+
+    private func overflows(_ slot: Int, with line: borrowing Line) -> Bool {
         let size = batches[slot].writtenSize(limits) + line.bytes.count + 1
         if size > limits.maxBytes ?? .max { return true }
         return limits.watchesChanges && !change.bytes.isEqual(to: batches[slot].change)
