@@ -84,7 +84,7 @@ package final class Report {
         warn("\(what) missing", at: place)
     }
 
-    /// Something that was accepted could not be brought to where it should go.
+    /// Something that was accepted did not come to where it should go.
     package var gaveUp = false
 
     /// True when some input was rejected or given up, so that the exit status is 1.

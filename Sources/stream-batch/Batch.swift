@@ -223,7 +223,10 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         let reason = "later than --late allows: its windows are closed"
         if report.keepsRejects {
             try report.reject(place, reason, raw: line.bytes)
-        } else if lateLines == 1 {
+            return
+        }
+        report.gaveUp = true
+        if lateLines == 1 {
             report.warn("\(reason) (the first one; see --late, --rejects)", at: place)
         }
     }

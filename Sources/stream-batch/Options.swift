@@ -221,8 +221,8 @@ private var windowOptions: OptionGroup<BatchOptions> {
                     $0.note("--late", needs: "--time")
                 },
                 "How long behind its end a window still waits for lines that are late (0). What"
-                    + " comes later yet is in no window: it is counted and reported, and goes to"
-                    + " --rejects."),
+                    + " comes later yet is in no window: it is counted and reported, goes to"
+                    + " --rejects, and the exit status is 1."),
             .choice(
                 nil, "time-unit", "UNIT",
                 {

@@ -96,15 +96,15 @@ import Testing
             output: "[9,1,5]\n"),
         .batch(
             "one of a closed window is", "--time . -t 10s", "9\n12\n5\n6\n19\n",
-            output: "[9]\n[12,19]\n", errors: firstLate(3) + lateLines(2)),
+            output: "[9]\n[12,19]\n", status: 1, errors: firstLate(3) + lateLines(2)),
         .batch(
             "--late waits", "--time . -t 10s --late 5s", "9\n12\n5\n14.999\n6\n15\n7\n",
-            output: "[9,5,6]\n[12,14.999,15]\n", errors: firstLate(7) + lateLines(1)),
+            output: "[9,5,6]\n[12,14.999,15]\n", status: 1, errors: firstLate(7) + lateLines(1)),
         .batch(
             "a window that never was is closed, too", "--time . -t 10s", "31\n5\n25\n32\n",
-            output: "[31,32]\n", errors: firstLate(2) + lateLines(2)),
+            output: "[31,32]\n", status: 1, errors: firstLate(2) + lateLines(2)),
         .batch(
-            "quietly", "-q --time . -t 10s", "12\n5\n", output: "[12]\n"),
+            "quietly", "-q --time . -t 10s", "12\n5\n", output: "[12]\n", status: 1),
         .batch(
             "windows close in their order", "--time . -t 10s --late 30s", "21\n1\n11\n60\n",
             output: "[1]\n[11]\n[21]\n[60]\n"),
@@ -116,13 +116,13 @@ import Testing
             output: "[3]\n[3]\n[11,7]\n[11]\n"),
         .batch(
             "a session that is closed", "--time . -i 10s", "0\n50\n5\n45\n40.5\n40\n30\n",
-            output: "[0]\n[50,45,40.5,40]\n", errors: firstLate(3) + lateLines(2)),
+            output: "[0]\n[50,45,40.5,40]\n", status: 1, errors: firstLate(3) + lateLines(2)),
     ]
 
     @Test func lateLinesAreCountedOrRejected() throws {
         let input = "9\n12\n5\n6\n19\n"
         let result = try run("stream-batch", "--time . -t 10s --stats", input)
-        #expect(result.ending == .exit(0))
+        #expect(result.ending == .exit(1))
         #expect(result.stats["late"] == 2)
         #expect(result.stats["dropped"] == 2)
         #expect(result.addsUp())

@@ -133,7 +133,9 @@ import Testing
         for _ in 0..<6 { session.write(block) }
         #expect(try peak(of: session) < 12 << 10)
         session.closeInput()
-        #expect(session.finish().ending == .exit(options.contains("skip") ? 1 : 0))
+        // The numbers begin again: such lines are late.
+        let isPartial = options.contains("skip") || options.contains("--time .n")
+        #expect(session.finish().ending == .exit(isPartial ? 1 : 0))
     }
 
     @Test(arguments: ["-r", "-d", "-j", "-t", "-z"])
