@@ -43,7 +43,16 @@ static void give_up(int number) {
     _exit(128 + stop_signal);
 }
 
+/* timeout(1) sends its signal twice, to the process and to its group. */
+enum { REPEATED_MS = 500 };
+
 static void on_stop(int number) {
+    static uint64_t last;
+    uint64_t now = clinux_monotonic_nanoseconds();
+    if (stop_signal && may_hurry && now - last < REPEATED_MS * 1000000ull) {
+        return;
+    }
+    last = now;
     if (stop_signal && may_hurry && !is_hurried) {
         is_hurried = 1;
         wake();
@@ -88,6 +97,8 @@ static void watch_unless_ignored(int number, void (*handler)(int)) {
 void clinux_watch_signals(int grace_seconds) {
     grace = grace_seconds;
     signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    /* A write beyond a limit on the size of files fails, and is told of like a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
     watch(SIGALRM, give_up);
     watch(SIGTERM, on_stop);
     watch_unless_ignored(SIGINT, on_stop);
@@ -169,7 +180,9 @@ void clinux_watch_children(void) {
     posix_spawnattr_setpgroup(&spawn_attributes, 0);
     sigemptyset(&set);
     posix_spawnattr_setsigmask(&spawn_attributes, &set);
-    static const int defaults[] = {SIGALRM, SIGCHLD, SIGINT, SIGPIPE, SIGTERM, SIGUSR1};
+    static const int defaults[] = {
+        SIGALRM, SIGCHLD, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, SIGXFSZ,
+    };
     for (size_t index = 0; index < sizeof defaults / sizeof *defaults; index++) {
         sigaddset(&set, defaults[index]);
     }

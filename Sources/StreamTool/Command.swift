@@ -23,18 +23,18 @@ package struct Manual: Sendable {
     package var description: String
     /// Sections behind the options.
     package var more: String
-    /// What exit status 76 means, for a tool that has it.
-    package var protocolStatus: String?
+    /// What exit statuses mean that only this tool has, or that mean more here.
+    package var statuses: [Int: String]
     package var examples: [Example]
     package var seeAlso: [String]
 
     package init(
-        description: String, more: String = "", protocolStatus: String? = nil,
+        description: String, more: String = "", statuses: [Int: String] = [:],
         examples: [Example], seeAlso: [String]
     ) {
         self.description = description
         self.more = more
-        self.protocolStatus = protocolStatus
+        self.statuses = statuses
         self.examples = examples
         self.seeAlso = seeAlso
     }
@@ -120,7 +120,7 @@ package struct Command<Settings: ToolSettings> {
         }
         let status = try result.get()
         let signal = clinux_stop_signal()
-        if signal != 0 { endBySignal(signal) }
+        if signal != 0 && !report.isComplete { endBySignal(signal) }
         return status == .success && report.isPartial ? .partial : status
     }
 

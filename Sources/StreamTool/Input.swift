@@ -45,6 +45,8 @@ package struct Input: ~Copyable {
     private var descriptor: Int32 = -1
     /// The device and the inode of the current operand, when it is a regular file.
     package private(set) var file: (device: UInt64, inode: UInt64)?
+    /// The current operand is a regular file, and what is behind its end may still be written.
+    package var mayGrow: Bool { file != nil && inflater == nil }
     /// A regular file is always ready; its size tells when the work will be done.
     private var fileSize: Int?
     /// The bytes of the operands before this one.

@@ -66,20 +66,20 @@ extension Command {
     }
 
     private var exitStatus: String {
-        var statuses: [(status: String, meaning: String)] = [
-            ("0", "Done."),
-            ("1", "Done, but some input was rejected."),
-            ("64", "The command line cannot be understood."),
-            ("65", "Bad input."),
-            ("66", "An input cannot be opened."),
-            ("71", "The operating system refused something."),
-            ("73", "An output file cannot be created."),
-            ("74", "Reading or writing failed."),
+        let common = [
+            0: "Done.",
+            1: "Done, but some input was rejected.",
+            64: "The command line cannot be understood.",
+            65: "Bad input.",
+            66: "An input cannot be opened.",
+            71: "The operating system refused something.",
+            73: "An output file cannot be created.",
+            74: "Reading or writing failed.",
         ]
-        if let meaning = manual.protocolStatus { statuses.append(("76", meaning)) }
-        statuses.append(
-            ("130 , 143", "Ended by SIGINT or SIGTERM, after what was accepted had been written."))
-        let items = statuses.map { ".It \($0.status)\n\($0.meaning)\n" }.joined()
+        let own = common.merging(manual.statuses) { $1 }.sorted { $0.key < $1.key }
+        var items = own.map { ".It \($0.key)\n\($0.value)\n" }.joined()
+        items += ".It 130 , 143\n"
+        items += "Ended by SIGINT or SIGTERM, after what was accepted had been written.\n"
         return ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n\(items).El"
     }
 }

@@ -84,6 +84,9 @@ package final class Report {
         warn("\(what) missing", at: place)
     }
 
+    /// All is done, on the record: a signal to stop that comes now comes too late to say otherwise.
+    package var isComplete = false
+
     /// Something that was accepted did not come to where it should go.
     package var gaveUp = false
 
@@ -121,6 +124,8 @@ package final class Report {
     package func info(_ message: String) {
         if options.isVerbose { say(.info, message) }
     }
+
+    func info(fromCommand line: String) { say(.info, line) }
 
     package func warn(_ message: String, at place: Place? = nil) {
         say(.warning, message, at: place)

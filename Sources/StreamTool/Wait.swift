@@ -42,8 +42,14 @@ extension Report {
         }
     }
 
-    /// Passes on what a command wrote to its standard error.
+    /// Passes on what a command wrote to its standard error: as it is, or in records.
     package func passOn(_ lines: UnsafeBufferPointer<UInt8>) {
+        if options.logFormat == .json {
+            for line in lines.split(separator: UInt8(ascii: "\n")) {
+                info(fromCommand: String(decoding: line, as: UTF8.self))
+            }
+            return
+        }
         clearProgress()
         var queue = ByteQueue(capacity: lines.count)
         queue.append(lines)

@@ -79,7 +79,7 @@ let manual = Manual(
         order,
         .Fl Fl get .
         """#,
-    protocolStatus: "The stream was cut off, or it reported an error.",
+    statuses: [76: "The stream was cut off, or it reported an error."],
     examples: [
         Example(
             "Events to records.",

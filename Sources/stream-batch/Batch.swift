@@ -95,8 +95,12 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
                 try expire(&run)
                 switch arrival {
                 case .bytes, .end:
-                    try take(&lines, atEnd: arrival == .end && !resumes, &run)
-                    if arrival == .end { break reading }
+                    let mayGrow = resumes && run.input.mayGrow
+                    try take(&lines, atEnd: arrival == .end && !mayGrow, &run)
+                    if arrival == .end {
+                        progress.warnWhenShort(run.input.name, run.report)
+                        break reading
+                    }
                 case .timeout, .request: break
                 case .stopped: return
                 }
@@ -127,7 +131,10 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         }
         while true {
             // With a journal, all that was read is recorded first: it would not come again.
-            if journal == nil && destination.isFull { try destination.makeRoom(&run.output) }
+            if journal == nil && destination.isFull {
+                tellCounts(run.report)
+                try destination.makeRoom(&run.output)
+            }
             switch lines.next(&queue, atEnd: atEnd) {
             case .line(let range):
                 let bytes = queue.bytes(range)
@@ -271,7 +278,9 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         let left = journal.takeRecovered()
         if !left.batches.isEmpty || !left.lines.isEmpty {
             run.report.warn(
-                "an earlier run was cut off: \(left.batches.count) batches are delivered first")
+                "an earlier run was cut off: what it left comes first,"
+                    + " \(left.batches.count) batches and"
+                    + " \(left.lines.count { $0 == UInt8(ascii: "\n") }) lines")
         }
         now = monotonicNanoseconds() &- epoch
         var queue = ByteQueue(capacity: left.lines.count + 1)
@@ -281,7 +290,9 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
             read += 1
             let place = Place(run.settings.delivery.journalFolder ?? "", line: lines.number)
             do {
-                try line.read(queue.bytes(range))
+                try line.readAgain(queue.bytes(range))
+                // It is not to come again; that it is here says that it did not before.
+                _ = stages.isDuplicate(line, now: now)
                 try group(place, run.report)
             } catch let error as LineError {
                 try run.report.reject(place, error.reason, raw: queue.bytes(range))
@@ -305,17 +316,18 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         open.closeAll(now: now)
         try passOn(&run.output)
         tellCounts(run.report)
-        try journal?.write()
         do {
             try destination.finish(rest: queue.bytes, &run.output)
         } catch {
-            try journal?.write()
+            if journal?.isBroken == false { try journal?.write() }
             throw error
         }
-        if isCut {
+        // Told to stop, the run is to be gone on with, also when that came behind all input.
+        if isCut || isStopped() {
             try journal?.write()
         } else {
             try journal?.end(keepsPositions: run.settings.delivery.resumes)
+            run.report.isComplete = journal != nil
         }
         if open.closedEarly > 0 {
             run.report.warn(

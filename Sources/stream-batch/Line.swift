@@ -92,6 +92,13 @@ struct Line: ~Copyable {
         if keyCount > 0 { key = jsonKey.make(line, paths, count: keyCount) }
     }
 
+    /// Takes a line out of the journal, where text stands as it does in its batch.
+    mutating func readAgain(_ line: UnsafeBufferPointer<UInt8>) throws(LineError) {
+        guard isText else { return try read(line) }
+        bytes = line
+        if keyCount > 0 { key = line }
+    }
+
     private mutating func readText() throws(LineError) {
         if keyCount > 0 { key = bytes }
         guard quotesText else { return }

@@ -30,6 +30,10 @@ let manual = Manual(
         The end of the input, SIGTERM and SIGINT close what is open.
         """#,
     more: closing + aggregates + delivering + journaling,
+    statuses: [
+        1: "Done, but some input was rejected, came too late, or is a dead letter.",
+        69: "Batches could not be delivered, or there is no such command.",
+    ],
     examples: examples,
     seeAlso: [
         "curl(1)", "jq(1)", "parallel(1)", "sse-decode(1)", "stream-sample(1)", "streamutils(7)",
@@ -70,6 +74,11 @@ private let closing = #"""
     .Fl Fl key
     each key has windows of its own, and the watermark is that of all keys.
     .Pp
+    An object of
+    .Fl Fl format Ns = Ns Cm object
+    is reckoned with numbers of 19 digits, so that
+    .Fl b
+    leaves up to 38 bytes unused.
     .Va from
     and
     .Va to
@@ -89,8 +98,10 @@ private let aggregates = #"""
     .Va from
     and
     .Va to
-    with windows, and all that an object has with
-    .Fl Fl format Ns = Ns Cm object .
+    with windows, and with
+    .Fl Fl format Ns = Ns Cm object
+    also
+    .Va seq .
     Its name is
     .Ar NAME ,
     or the function and the keys of the path with
@@ -131,6 +142,7 @@ private let aggregates = #"""
     .Li {"value":V,"count":C,"error":E} ,
     by Space-Saving (Metwally, Agrawal and El Abbadi 2005) with 10 N counters, at least 1000: up to
     so many different values exact; beyond that the true count is from C-E to C.
+    error is left out where it is 0.
     .It histogram(PATH) , histogram(PATH,BOUND,...)
     How many numbers are not above each bound and above the one before, as
     .Li {"le":BOUND,"count":C} ;
@@ -140,8 +152,13 @@ private let aggregates = #"""
     Bounds are 1, 2 and 5 times powers of ten unless given.
     .El
     .Pp
-    A batch takes about 300 bytes, quantiles 2 bytes for each 2 % between the smallest and the
-    largest number, distinct up to 16 kB, top about 110 bytes and the value for each counter.
+    .Fl b
+    counts the bytes of the lines all the same, and
+    .Fl Fl max-memory
+    does not count what aggregates hold.
+    A batch takes about 300 bytes, first and last their value, quantiles 2 bytes for each 2 %
+    between the smallest and the largest number, distinct up to 16 kB, top about 110 bytes and the
+    value for each counter.
 
     """#
 

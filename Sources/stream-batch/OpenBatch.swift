@@ -21,10 +21,10 @@ struct OpenBatch {
     var key: [UInt8] = []
     /// The values of --when-changed.
     var change: [UInt8] = []
-    /// The index of the key.
-    var head = 0
-    /// The next batch of the same key.
-    var next = none
+    var keyIndex = 0
+    /// Its neighbours among the batches of the same key, in the order of their ends.
+    var earlier = none
+    var later = none
     /// Its neighbours in the order in which batches were opened.
     var older = none
     var newer = none
@@ -94,36 +94,5 @@ struct Limits {
         isAggregated = !settings.aggregates.isEmpty
         overhead = form.overhead
         writesKey = settings.format == .object
-    }
-}
-
-/// How time is cut into batches.
-struct Windows {
-    enum Kind {
-        /// Windows of this length, one beginning at each multiple of the step.
-        case sliding(length: UInt64, step: UInt64)
-        /// As long as no gap is so long.
-        case sessions(gap: UInt64)
-    }
-
-    let kind: Kind
-
-    /// Nil: batches begin with their first line.
-    init?(_ settings: BatchOptions) {
-        guard settings.hasWindows else { return nil }
-        if let gap = settings.idle {
-            kind = .sessions(gap: gap)
-        } else {
-            let length = settings.maxAge ?? 0
-            kind = .sliding(length: length, step: settings.sliding ?? length)
-        }
-    }
-
-    /// Behind this time no line can come into the batch any more.
-    func end(_ batch: OpenBatch) -> UInt64 {
-        switch kind {
-        case .sliding: batch.to
-        case .sessions(let gap): batch.to + gap
-        }
     }
 }

@@ -11,9 +11,9 @@ struct OpenBatches: ~Copyable {
     /// Batches that were closed to make room for others.
     private(set) var closedEarly = 0
 
-    private var batches: [OpenBatch] = []
+    var batches: [OpenBatch] = []
     /// What aggregates know of them, by the same index; none without --aggregate.
-    private var states: [AggregateState] = []
+    var states: [AggregateState] = []
     private var free: [Int] = []
     private var due = DueQueue()
     /// The open batches in the order in which they were opened, linked by `newer`.
@@ -21,17 +21,17 @@ struct OpenBatches: ~Copyable {
     private var newest = OpenBatch.none
     private var count = 0
     private var keys: KeyTable
-    /// The first batch of each key, by the key's index. Its others are linked by `next`. Without
-    /// keys there is one, number 0.
-    private var heads: [Int] = []
+    /// The latest batch of each key, by the key's index. Its others are linked by `earlier`.
+    /// Without keys there is one, number 0.
+    private var latest: [Int] = []
 
-    private let limits: Limits
+    let limits: Limits
     private let windows: Windows?
-    private(set) var aggregates: Aggregates
+    var aggregates: Aggregates
     private let keyCount: Int
-    private let journal: Journal?
+    let journal: Journal?
     /// The last number that a batch was given.
-    private var seq: Int
+    var seq: Int
     private var serial = 0
     /// Bytes that open batches hold.
     private var heldBytes = 0
@@ -51,7 +51,7 @@ struct OpenBatches: ~Copyable {
         keyCount = settings.key.count
         self.journal = journal
         seq = journal?.lastSeq ?? 0
-        if keyCount == 0 { heads = [OpenBatch.none] }
+        if keyCount == 0 { latest = [OpenBatch.none] }
     }
 
     /// True when there is a closed batch to take.
@@ -80,7 +80,7 @@ struct OpenBatches: ~Copyable {
     }
 
     private mutating func takeIntoBatch(_ line: borrowing Line, now: UInt64) {
-        var slot = first(line)
+        var slot = latest(line)
         if limits.watchesChanges { readChange(line) }
         if slot != OpenBatch.none, mustClose(slot, before: line) {
             close(slot, now: now)
@@ -95,7 +95,7 @@ struct OpenBatches: ~Copyable {
 
     /// True when the line cannot be in this batch.
     @inline(__always)
-    private func mustClose(_ slot: Int, before line: borrowing Line) -> Bool {
+    func mustClose(_ slot: Int, before line: borrowing Line) -> Bool {
         limits.canOverflow && overflows(slot, with: line)
     }
 
@@ -105,7 +105,7 @@ struct OpenBatches: ~Copyable {
         return limits.watchesChanges && !change.bytes.isEqual(to: batches[slot].change)
     }
 
-    private mutating func append(_ line: borrowing Line, to slot: Int, now: UInt64) {
+    mutating func append(_ line: borrowing Line, to slot: Int, now: UInt64) {
         let size = line.bytes.count + 1
         batches[slot].count += 1
         batches[slot].size += size
@@ -127,7 +127,7 @@ struct OpenBatches: ~Copyable {
         }
     }
 
-    private mutating func readChange(_ line: borrowing Line) {
+    mutating func readChange(_ line: borrowing Line) {
         change.removeAll()
         line.appendChange(to: &change)
     }
@@ -138,125 +138,41 @@ struct OpenBatches: ~Copyable {
         return queue.count
     }
 
-    // MARK: Windows
-
-    private mutating func takeIntoWindows(
-        _ line: borrowing Line, length: UInt64, step: UInt64
-    ) -> Bool {
-        let time = line.time
-        var end = (time / step + 1) * step
-        var isTaken = false
-        while end <= time + length {
-            if end > watermark {
-                take(line, intoWindowFrom: end > length ? end - length : 0, to: end)
-                isTaken = true
-            }
-            end += step
-        }
-        return isTaken
-    }
-
-    private mutating func take(
-        _ line: borrowing Line, intoWindowFrom from: UInt64, to end: UInt64
-    ) {
-        var slot = first(line)
-        while slot != OpenBatch.none && batches[slot].to != end { slot = batches[slot].next }
-        if limits.watchesChanges { readChange(line) }
-        if slot != OpenBatch.none, mustClose(slot, before: line) {
-            close(slot, now: end)
-            slot = OpenBatch.none
-        }
-        if slot == OpenBatch.none { slot = open(line, from: from, to: end, now: end) }
-        append(line, to: slot, now: end)
-    }
-
-    private mutating func takeIntoSession(_ line: borrowing Line, gap: UInt64) -> Bool {
-        let time = line.time
-        if limits.watchesChanges { readChange(line) }
-        var session = OpenBatch.none
-        var slot = first(line)
-        while slot != OpenBatch.none {
-            let next = batches[slot].next
-            if time < batches[slot].to + gap && batches[slot].from < time + gap {
-                if mustClose(slot, before: line) {
-                    close(slot, now: batches[slot].to)
-                } else if session == OpenBatch.none {
-                    session = slot
-                } else if fit(session, slot, line) {
-                    session = merge(session, slot)
-                }
-            }
-            slot = next
-        }
-        if session == OpenBatch.none {
-            if time + gap <= watermark { return false }
-            session = open(line, from: time, to: time, now: time + gap)
-        }
-        batches[session].from = min(batches[session].from, time)
-        batches[session].to = max(batches[session].to, time)
-        append(line, to: session, now: time)
-        return true
-    }
-
-    /// True when two sessions and one line more make one batch.
-    private func fit(_ one: Int, _ other: Int, _ line: borrowing Line) -> Bool {
-        let size = batches[one].writtenSize(limits) + batches[other].size + line.bytes.count + 1
-        return batches[one].count + batches[other].count < limits.count
-            && size <= limits.maxBytes ?? .max
-    }
-
-    /// Makes two sessions of a key one: the earlier one, with the lines of the later one behind its
-    /// own.
-    private mutating func merge(_ one: Int, _ other: Int) -> Int {
-        let isInOrder = batches[one].from <= batches[other].from
-        let (first, second) = isInOrder ? (one, other) : (other, one)
-        batches[first].count += batches[second].count
-        batches[first].size += batches[second].size
-        batches[first].lines += batches[second].lines
-        batches[first].to = max(batches[first].to, batches[second].to)
-        if limits.isAggregated {
-            aggregates.merge(states[second], into: &states[first])
-        }
-        journal?.merge(batches[second].journalID, into: batches[first].journalID)
-        take(out: second)
-        return first
-    }
-
     /// All lines before this time have come, as far as the option --late cares. Windows that end
     /// by then are closed.
     private(set) var watermark: UInt64 = 0
 
     // MARK: Opening and closing
 
-    /// The first batch of the key of the line.
+    /// The latest batch of the key of the line.
     @inline(__always)
-    private func first(_ line: borrowing Line) -> Int {
-        if keyCount == 0 { return heads[0] }
-        return keys.index(of: line.key).map { heads[$0] } ?? OpenBatch.none
+    func latest(_ line: borrowing Line) -> Int {
+        if keyCount == 0 { return latest[0] }
+        return keys.index(of: line.key).map { latest[$0] } ?? OpenBatch.none
     }
 
     /// The index of the key of the line, which is known from now on.
-    private mutating func head(_ line: borrowing Line) -> Int {
+    private mutating func keyIndex(_ line: borrowing Line) -> Int {
         if keyCount == 0 { return 0 }
         // There are no more keys than batches, so that none has to go for it.
         let (index, arrival) = keys.insert(line.key)
-        if index == heads.count {
-            heads.append(OpenBatch.none)
+        if index == latest.count {
+            latest.append(OpenBatch.none)
         } else if arrival != .known {
-            heads[index] = OpenBatch.none
+            latest[index] = OpenBatch.none
         }
         return index
     }
 
-    private mutating func open(
+    mutating func open(
         _ line: borrowing Line, from: UInt64, to: UInt64, now: UInt64
     ) -> Int {
         if count >= limits.maxOpen { closeOldest() }
-        let head = head(line)
+        let index = keyIndex(line)
         let slot = free.popLast() ?? batches.count
         if slot == batches.count { batches.append(OpenBatch()) }
         var batch = OpenBatch()
-        batch.head = head
+        batch.keyIndex = index
         batch.from = from
         batch.to = to
         if keyCount > 0 {
@@ -275,10 +191,9 @@ struct OpenBatches: ~Copyable {
             swap(&batch.lines, &spare)
         }
         batch.journalID = journal?.open() ?? 0
-        batch.next = heads[head]
-        heads[head] = slot
         batch.older = newest
         batches[slot] = batch
+        link(slot)
         if newest == OpenBatch.none { oldest = slot } else { batches[newest].newer = slot }
         newest = slot
         count += 1
@@ -297,7 +212,7 @@ struct OpenBatches: ~Copyable {
         return min(age, idle)
     }
 
-    private mutating func close(_ slot: Int, now: UInt64) {
+    mutating func close(_ slot: Int, now: UInt64) {
         seq += 1
         var batch = Batch(
             seq: seq, key: batches[slot].key, count: batches[slot].count, lines: [], summary: nil,
@@ -316,23 +231,42 @@ struct OpenBatches: ~Copyable {
     }
 
     /// Takes a batch out of the lists. Its lines are somewhere else.
-    private mutating func take(out slot: Int) {
+    mutating func take(out slot: Int) {
         due.remove(slot)
         let (older, newer) = (batches[slot].older, batches[slot].newer)
         if older == OpenBatch.none { oldest = newer } else { batches[older].newer = newer }
         if newer == OpenBatch.none { newest = older } else { batches[newer].older = older }
-        let head = batches[slot].head
-        if heads[head] == slot {
-            heads[head] = batches[slot].next
-        } else {
-            var before = heads[head]
-            while batches[before].next != slot { before = batches[before].next }
-            batches[before].next = batches[slot].next
-        }
-        if keyCount > 0 && heads[head] == OpenBatch.none { keys.remove(head) }
+        unlink(slot)
         heldBytes -= batches[slot].overhead
         count -= 1
         free.append(slot)
+    }
+
+    /// Puts a batch at its place among those of its key: the latest ones are looked for first.
+    private mutating func link(_ slot: Int) {
+        let index = batches[slot].keyIndex
+        var later = OpenBatch.none
+        var earlier = latest[index]
+        while earlier != OpenBatch.none && batches[earlier].to > batches[slot].to {
+            later = earlier
+            earlier = batches[earlier].earlier
+        }
+        batches[slot].earlier = earlier
+        batches[slot].later = later
+        if earlier != OpenBatch.none { batches[earlier].later = slot }
+        if later == OpenBatch.none { latest[index] = slot } else { batches[later].earlier = slot }
+    }
+
+    private mutating func unlink(_ slot: Int) {
+        let index = batches[slot].keyIndex
+        let (earlier, later) = (batches[slot].earlier, batches[slot].later)
+        if earlier != OpenBatch.none { batches[earlier].later = later }
+        if later == OpenBatch.none {
+            latest[index] = earlier
+        } else {
+            batches[later].earlier = earlier
+        }
+        if keyCount > 0 && latest[index] == OpenBatch.none { keys.remove(index) }
     }
 
     private mutating func closeOldest() {

@@ -73,15 +73,13 @@ extension BatchOptions {
         if let option = delivery.given.first, !hasCommand {
             throw UsageError("\(option) needs a command: -x LINE, or -- COMMAND at the end")
         }
-        let given: [String: Bool] = [
-            "--time": time != nil, "--time or --sliding": hasWindows, "--key": !key.isEmpty,
-            "--dedup": dedup != nil, "--reorder": reorder != nil,
+        let given = [
+            "--time": time != nil, "--dedup": dedup != nil, "--reorder": reorder != nil,
             "--journal": delivery.journalFolder != nil,
             "--aggregate": !aggregates.isEmpty, "--max-bytes": maxBytes != nil,
             "--format=lines": format == .lines,
-            "--retries": delivery.retries > 0 || delivery.breaker != nil,
         ]
-        for (option, needed) in dependants where given[needed] == false {
+        for (option, needed) in dependants where given[needed] != true {
             throw UsageError("\(option) needs \(needed)")
         }
         try checkWindows()
@@ -90,7 +88,6 @@ extension BatchOptions {
             if sliding != nil || reorder != nil || joinChunks != nil {
                 throw UsageError("--journal excludes --sliding, --reorder and --join-chunks")
             }
-            if delivery.deadLetterFile == nil { return }
         }
     }
 
@@ -121,7 +118,8 @@ extension BatchOptions {
             if delivery.bisects { throw UsageError("--aggregate and --bisect exclude each other") }
         }
         let needsJSON =
-            time != nil || reorder != nil || joinChunks != nil || !aggregates.isEmpty
+            time != nil || reorder != nil || joinChunks != nil
+            || aggregates.contains { $0.path != nil }
         let reads = key + whenChanged + when.map(\.path) + (dedup.map { [$0] } ?? [])
         if isText && (needsJSON || reads.contains { !$0.isWhole }) {
             throw UsageError("--text has no values to read: '.', the line, is the only path")
@@ -155,14 +153,14 @@ private var closingOptions: OptionGroup<BatchOptions> {
                     + " by itself goes alone."),
             .duration(
                 "t", "max-age", { $0.maxAge = $1 },
-                "So long behind its first line, by the clock, also when no line comes. With --time"
+                "So long after its first line, by the clock, also when no line comes. With --time"
                     + " or --sliding, the length of its window."),
             .duration(
                 "i", "idle", { $0.idle = $1 },
                 "When no line came for so long. With --time, the gap that parts two sessions."),
             .condition(
                 "when", { $0.when.append($1) },
-                "Behind a line where the value at PATH is VALUE, a text or a JSON value. May be"
+                "After a line where the value at PATH is VALUE, a text or a JSON value. May be"
                     + " given more than once."),
             .paths(
                 nil, "when-changed", { $0.whenChanged = $1 },
@@ -191,12 +189,12 @@ private var keyOptions: OptionGroup<BatchOptions> {
                 "Keep an open batch for each key: the value at PATH, or the values together."),
             .count(
                 nil, "max-keys", "N", { $0.maxKeys = $1 }, in: 1...1 << 30,
-                "How many batches are open at once (100000). Before one more is, the one that was"
-                    + " opened first is closed, written, counted and reported."),
+                "How many batches are open at once (100000). To make room for one more, the one"
+                    + " that was opened first is closed, written, counted and reported."),
             .size(
                 nil, "max-memory", { $0.maxMemory = $1 }, in: 1...1 << 50,
-                "How many bytes of lines open batches hold (1G). Before there are more, batches are"
-                    + " closed in the same way."),
+                "How many bytes of lines open batches hold (1G). To stay below, batches are closed"
+                    + " in the same way."),
         ])
 }
 
@@ -208,8 +206,8 @@ private var windowOptions: OptionGroup<BatchOptions> {
                 nil, "time", { $0.time = $1 },
                 "Go by the time at PATH, a number or a string as in RFC 3339: batches are the"
                     + " windows of length -t, which begin at multiples of it since 1970, or the"
-                    + " sessions that gaps of -i part. A window is closed when a line with a time"
-                    + " behind its end came."),
+                    + " sessions that gaps of -i part. A window is closed when a line with a later"
+                    + " time than its end came."),
             .duration(
                 nil, "sliding", { $0.sliding = $1 },
                 "Begin a window of length -t every so often, so that a line is in several. Without"
@@ -220,7 +218,7 @@ private var windowOptions: OptionGroup<BatchOptions> {
                     $0.late = $1
                     $0.note("--late", needs: "--time")
                 },
-                "How long behind its end a window still waits for lines that are late (0). What"
+                "How long after its end a window still waits for lines that are late (0). What"
                     + " comes later yet is in no window: it is counted and reported, goes to"
                     + " --rejects, and the exit status is 1."),
             .choice(
@@ -257,7 +255,7 @@ private var outputOptions: OptionGroup<BatchOptions> {
                     $0.separator = $1
                     $0.note("--separator", needs: "--format=lines")
                 },
-                "With --format=lines: this line behind each batch instead of a blank one."),
+                "With --format=lines: this line after each batch instead of a blank one."),
             Option(
                 "a", "aggregate",
                 "Write of each batch an object with what FUNCTION makes of the values at PATH"

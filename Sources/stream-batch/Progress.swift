@@ -1,4 +1,5 @@
 import StreamCodec
+import StreamTool
 
 /// How far a file was read, for the journal: the run behind a crash goes on there.
 struct Progress {
@@ -39,6 +40,14 @@ struct Progress {
     /// All lines up to there were taken.
     mutating func reached(_ number: Int) {
         position?.lines = number
+    }
+
+    /// A file that has become shorter is another one now.
+    func warnWhenShort(_ name: String, _ report: Report) {
+        guard let position, position.lines < accepted else { return }
+        report.warn(
+            "\(name): of \(accepted) lines that were read before, \(position.lines) are there:"
+                + " it is taken for the same file, for it begins alike")
     }
 
     /// Tells the journal, once the lines up to there were recorded.

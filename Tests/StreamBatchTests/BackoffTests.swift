@@ -3,19 +3,6 @@ import Testing
 @testable import stream_batch
 
 @Suite struct BackoffTests {
-    /// SplitMix64: the same numbers each run.
-    struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var value = state
-            value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-            return value ^ (value >> 31)
-        }
-    }
-
     private let backoff = Backoff(range: 1_000_000_000...60_000_000_000)
 
     @Test func doublesUpToTheLongest() {
@@ -31,7 +18,7 @@ import Testing
 
     /// Full jitter: from nothing to the longest, evenly.
     @Test(arguments: [1, 3, 10]) func isSpreadEvenly(retry: Int) {
-        var generator = Seeded(state: 42)
+        var generator = Random(42)
         let longest = Double(backoff.longestWait(before: retry))
         let shares = (0..<4000).map { _ in
             Double(backoff.wait(before: retry, using: &generator)) / longest

@@ -8,7 +8,7 @@ import Testing
     private struct History {
         let place: JournalPlace
         let limit: Int
-        var random: SplitMix
+        var random: Random
         var journal: Journal!
         /// What was recorded, and what of it counted with the last write.
         var now = JournalModel()
@@ -19,7 +19,7 @@ import Testing
         init(seed: UInt64, limit: Int = Journal.compactedSize) throws {
             place = JournalPlace()
             self.limit = limit
-            random = SplitMix(state: seed)
+            random = Random(seed)
             journal = try place.open(limit: limit)
             entries = [(try place.bytes().count, counted)]
         }

@@ -88,7 +88,7 @@ struct JournalModel {
     }
 
     /// The batch that closes; its fields are anything.
-    mutating func close(_ id: Int, _ random: inout SplitMix) -> Batch {
+    mutating func close(_ id: Int, _ random: inout Random) -> Batch {
         let lines = open.removeValue(forKey: id)!.lines
         lastSeq += 1
         let summary = Int.random(in: 0..<4, using: &random) == 0 ? Array("\"n\":1 ".utf8) : nil
@@ -115,18 +115,7 @@ struct JournalModel {
     }
 }
 
-/// Random numbers that come again with their seed.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-
+extension Random {
     /// Any bytes but LF.
     mutating func bytes(upTo limit: Int) -> [UInt8] {
         let count = Int.random(in: 0...limit, using: &self)

@@ -149,18 +149,6 @@ import Testing
         }
     }
 
-    @Test func secondUser() throws {
-        let place = JournalPlace()
-        var journal: Journal? = try place.open()
-        journal!.append("a", to: journal!.open())
-        let failure = #expect(throws: Failure.self) { try place.open() }
-        #expect(failure?.status == .cannotCreate)
-        #expect(failure?.message == "\(place.path): in use by another stream-batch")
-        try journal!.write()
-        journal = nil
-        #expect(try place.open().takeRecovered().text == "a\n")
-    }
-
     @Test func folder() throws {
         let place = JournalPlace()
         _ = try place.open()

@@ -140,7 +140,7 @@ import Testing
     func random() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
-        var random = SplitMix64(seed)
+        var random = Random(seed)
         for _ in 0..<300 {
             let settings = try settings {
                 $0.key = [try JSONPath(".k")]
@@ -191,21 +191,4 @@ import Testing
         #expect(found.map { Set($0.numbers) } == [100, 118, 109, 95])
         #expect(found?.from == 95 && found?.to == 118)
     }
-}
-
-/// A small generator of random numbers (Steele, Lea and Flood 2014).
-struct SplitMix64 {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
 }

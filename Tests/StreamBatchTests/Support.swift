@@ -62,6 +62,8 @@ struct Random: RandomNumberGenerator {
         return word ^ word >> 31
     }
 
+    mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
+
     /// Above 0, up to 1.
     mutating func unit() -> Double { Double(next() >> 11 + 1) * 0x1p-53 }
 }

@@ -119,7 +119,7 @@ struct Number {
         if end < text.count {
             let power = String(decoding: text.slice((end + 1)..<text.count), as: UTF8.self)
             // Any other leads to no units that fit.
-            guard let exponent = Int(power), abs(exponent) < 10_000 else { return nil }
+            guard let exponent = Int(power), exponent.magnitude < 10_000 else { return nil }
             decimals -= exponent
         }
         return (text.first == UInt8(ascii: "-") ? -units : units, decimals)

@@ -71,6 +71,12 @@ extension Delivery {
         let turn = turns[index]
         guard let part = turn.parts.last else { return }
         if hasFailed { return }
+        if isStopping, !turn.wasInterrupted, ending == .signal(SIGTERM) || ending == .signal(SIGINT)
+        {
+            // A supervisor sends it to all processes of a service.
+            turns[index].wasInterrupted = true
+            return
+        }
         if isStopping && journal != nil {
             // The next run tries it again.
             turns[index].isGivenUp = true

@@ -12,6 +12,7 @@ struct Delivery: Destination, ~Copyable {
     let report: Report
     let journal: Journal?
     let deadLetters: DeadLetterFile?
+    private let spillsText: Bool
     var program: Program
     var breaker: Breaker?
     private var waiting = Waiting()
@@ -44,6 +45,7 @@ struct Delivery: Destination, ~Copyable {
         let shell = line.map { ["/bin/sh", "-c", "--", $0].map { Array($0.utf8CString) } }
         program = try Program(shell ?? command.map(\.path))
         deadLetters = letters
+        spillsText = settings.isText && settings.format != .lines
         self.settings = settings.delivery
         self.form = form
         self.journal = journal
@@ -61,11 +63,11 @@ struct Delivery: Destination, ~Copyable {
 
     // MARK: What the tool's loop calls
 
-    /// True while no more batches should be added: enough of them wait, the breaker is open, or
-    /// the run failed.
+    /// True while no more batches should be added: enough of them wait, the breaker is open and
+    /// has a batch to try, or the run failed.
     var isFull: Bool {
-        hasFailed || breaker?.isOpen == true
-            || waiting.count >= settings.maxQueue ?? settings.jobs
+        if hasFailed || waiting.count >= settings.maxQueue ?? settings.jobs { return true }
+        return breaker?.isOpen == true && (waiting.count > 0 || turns.contains { !$0.isOver })
     }
 
     /// Nothing more will be delivered: the loop should stop reading.
@@ -119,6 +121,11 @@ struct Delivery: Destination, ~Copyable {
     /// The end of the input, or of the run: delivers all that was added, or gives it to where it
     /// is safe. `rest` was read and is in no batch: an incomplete line.
     mutating func finish(rest: UnsafeBufferPointer<UInt8>, _ output: inout Output) throws {
+        do {
+            try journal?.write()
+        } catch {
+            fail(error)
+        }
         try serve(&output)
         while isBusy {
             try wait()
@@ -139,9 +146,15 @@ struct Delivery: Destination, ~Copyable {
 
     private var isBusy: Bool {
         if turns.contains(where: { $0.child != nil }) { return true }
-        let hasWork = waiting.count > 0 || turns.contains(where: \.isWaiting)
+        let hasWork = (waiting.count > 0 && !isWaitingForNext) || turns.contains(where: \.isWaiting)
         return hasWork && !hasFailed && !isCut
     }
+
+    /// A batch was left to the next run, and those behind it are, too, so that they stay in order.
+    private var isWaitingForNext: Bool { turns.contains(where: \.isGivenUp) }
+
+    /// What is left stays in the journal.
+    private var keepsLeft: Bool { journal?.isBroken == false }
 
     /// SIGTERM or SIGINT: what is closed is still delivered, while --grace lasts. A second signal
     /// ends that time.
@@ -160,10 +173,11 @@ struct Delivery: Destination, ~Copyable {
 
     /// Writes what commands wrote that ended well, and forgets the batches that are over.
     private mutating func writeOutput(_ output: inout Output) {
-        // With --keep-order up to the first batch that is not over.
+        // With --keep-order up to the first batch that is still to be delivered.
         let end =
-            settings.keepsOrder && !hasFailed
-            ? turns.firstIndex { !$0.isOver }.map { $0 + 1 } ?? turns.count : turns.count
+            settings.keepsOrder
+            ? turns.firstIndex { !$0.isOver && !(hasFailed && $0.child == nil) }.map { $0 + 1 }
+                ?? turns.count : turns.count
         for turn in turns[..<end] {
             for (_, child) in turn.delivered { output.buffer.append(child.written.bytes) }
         }
@@ -189,8 +203,8 @@ struct Delivery: Destination, ~Copyable {
     /// What waits takes its turn where there is a slot.
     private mutating func takeTurns() {
         var used = turns.count { !$0.isOver }
-        while used < settings.jobs, !hasFailed, !isCut, hasRoomForOutput, let next = waiting.next()
-        {
+        if hasFailed || isCut || isWaitingForNext { return }
+        while used < settings.jobs, hasRoomForOutput, let next = waiting.next() {
             turns.append(Turn(next))
             used += 1
         }
@@ -253,13 +267,13 @@ struct Delivery: Destination, ~Copyable {
     ) throws {
         if !hasFailed && !isCut && !turns.contains(where: \.isGivenUp) { return }
         while let batch = waiting.next() { turns.append(Turn(batch)) }
-        if isCut && !hasFailed && journal == nil && deadLetters != nil {
+        if isCut && !hasFailed && !keepsLeft && deadLetters != nil {
             for index in turns.indices { buryAll(index) }
             writeOutput(&output)
         }
-        var spill = Spill()
+        var spill = Spill(isText: spillsText)
         for turn in turns { spill.append(turn.batch, turn.parts, form) }
-        if journal == nil { spill.append(rest: rest) }
+        if !keepsLeft { spill.append(rest: rest) }
         if spill.isEmpty {
             if let failure { throw failure }
             return
@@ -270,7 +284,7 @@ struct Delivery: Destination, ~Copyable {
     private mutating func tellLeft(_ spill: borrowing Spill) throws {
         let isOne = spill.count == 1
         var text = "\(spill.count) line\(isOne ? " that was" : "s that were") not delivered "
-        if journal != nil {
+        if keepsLeft {
             text += isOne ? "stays in the journal" : "stay in the journal"
         } else {
             do {
@@ -281,7 +295,7 @@ struct Delivery: Destination, ~Copyable {
             }
         }
         guard let failure else {
-            if journal == nil { throw Failure(.unavailable, text) }
+            if !keepsLeft { throw Failure(.unavailable, text) }
             report.warn(text)
             return
         }

@@ -45,8 +45,8 @@ let delivering = #"""
     .Pp
     The command runs in a process group of its own, so that
     .Fl Fl timeout
-    ends what it started, too, and SIGINT from a terminal does not: the batch at work is finished
-    first.
+    ends what it started, too (what ignores SIGTERM is killed as long as the command itself runs),
+    and SIGINT from a terminal does not: the batch at work is finished first.
     Anything but exit status 0 is a failure.
     A batch that waits to be tried again keeps its place among
     .Fl Fl jobs ,
@@ -78,8 +78,11 @@ let delivering = #"""
     SIGTERM and SIGINT stop the reading; what is open is closed, each batch is tried once more, and
     commands may run for
     .Fl Fl grace .
-    A second signal ends the grace, a third one the tool.
+    A second signal, half a second later or more, ends the grace, a third one the tool.
     The exit status is 69 when lines were spilled.
+    Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
+    reader of its standard output is gone, or 5 seconds after all that time when that reader takes
+    nothing.
 
     """#
 
@@ -108,6 +111,7 @@ let journaling = #"""
     It takes at most 64 MiB, or twice what waits, and a little.
     Only one run can use DIR at a time (exit 73).
     A journal that is damaged is left alone (exit 65); move it away to start without it.
+    Opening it takes some times as much memory as it has lines that wait.
     Without
     .Fl Fl journal-sync
     it survives the death of the process, not of the machine.

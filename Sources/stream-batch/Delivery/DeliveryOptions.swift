@@ -16,7 +16,7 @@ struct DeliveryOptions {
     var retries = 0
     /// Nanoseconds: of the first wait, and of the longest.
     var backoff: ClosedRange<UInt64> = 1_000_000_000...60_000_000_000
-    /// Exit statuses behind which a batch is not tried again.
+    /// Exit statuses after which a batch is not tried again.
     var permanent: Set<Int32> = [2, 64, 126, 127]
     var bisects = false
     var deadLetterFile: String?
@@ -79,7 +79,7 @@ private var runningOptions: [Option<BatchOptions>] {
         .duration(
             nil, "kill-after",
             { settings, time in settings.deliver("--kill-after") { $0.killAfter = time } },
-            "How long behind SIGTERM a command gets SIGKILL (5s)."),
+            "How long after SIGTERM a command gets SIGKILL (5s)."),
         .size(
             nil, "max-output",
             { settings, size in settings.deliver("--max-output") { $0.maxOutput = size } },
@@ -117,7 +117,7 @@ private var failureOptions: [Option<BatchOptions>] {
         },
         Option(
             nil, "permanent",
-            "Exit statuses, with commas between them, behind which a batch is not tried again"
+            "Exit statuses, with commas between them, after which a batch is not tried again"
                 + " (2,64,126,127: usage errors, and no such command).",
             argument: .required("CODE[,CODE...]")
         ) { settings, value in

@@ -7,6 +7,12 @@ import StreamTool
 struct Spill: ~Copyable {
     private var lines = ByteQueue()
     private(set) var count = 0
+    /// The lines stand as JSON strings in their batches, and are to be text again.
+    private let isText: Bool
+
+    init(isText: Bool) {
+        self.isText = isText
+    }
 
     var isEmpty: Bool { lines.isEmpty }
 
@@ -18,8 +24,18 @@ struct Spill: ~Copyable {
         }
         let parts = parts.sorted { $0.first < $1.first }
         for part in parts where batch.summary == nil {
-            batch.lines.withUnsafeBufferPointer { lines.append($0.slice(part.bytes)) }
+            batch.lines.withUnsafeBufferPointer { append(lines: $0.slice(part.bytes)) }
             count += part.count
+        }
+    }
+
+    private mutating func append(lines text: UnsafeBufferPointer<UInt8>) {
+        guard isText else { return lines.append(text) }
+        var start = 0
+        for end in text.indices where text[end] == UInt8(ascii: "\n") {
+            lines.append(replacing: text.slice((start + 1)..<(end - 1)))
+            lines.append(UInt8(ascii: "\n"))
+            start = end + 1
         }
     }
 

@@ -35,6 +35,8 @@ struct Turn {
     var child: Child?
     /// Parts whose commands ended well, with what those wrote and is still to be written.
     private(set) var delivered: [(part: Part, child: Child)] = []
+    /// The signal that stops the run ended its command, too.
+    var wasInterrupted = false
     /// It is not tried again in this run: what is left of it stays in the journal.
     var isGivenUp = false
     /// The next attempt does not start earlier.

@@ -25,6 +25,10 @@ final class Journal {
     /// From this size on a file is rewritten when at most half of it is still needed.
     static let compactedSize = 64 << 20
 
+    /// Positions of so many files are kept, also of those that a run did not read: a log may be
+    /// rotated while it is read.
+    static let keptPositions = 1000
+
     private let folder: JournalFolder
     private let syncs: Bool
     private let limit: Int
@@ -176,6 +180,9 @@ final class Journal {
 
     // MARK: Writing
 
+    /// The last `write()` failed: what was recorded since the one before is not in the file.
+    private(set) var isBroken = false
+
     /// From here on what was recorded counts. When that fails, it is kept for the next time.
     func write() throws {
         endRun()
@@ -187,8 +194,10 @@ final class Journal {
             try file.append(buffer.bytes)
         } catch {
             buffer.truncate(size)
+            isBroken = true
             throw error
         }
+        isBroken = false
         buffer.removeAll()
         moved.removeAll(keepingCapacity: true)
         // A batch that is done only on this side of a power failure is delivered again: better
@@ -203,7 +212,11 @@ final class Journal {
     func end(keepsPositions: Bool = false) throws {
         try write()
         precondition(batches.isEmpty, "a batch that is not done")
-        positions = keepsPositions ? positions.filter { read.contains($0.key) } : [:]
+        if !keepsPositions {
+            positions = [:]
+        } else if positions.count > Self.keptPositions {
+            positions = positions.filter { read.contains($0.key) }
+        }
         try rewrite()
         try folder.sync()
     }

@@ -116,10 +116,15 @@ struct JournalFolder: ~Copyable {
         let name = path + "/lock"
         let lock = clinux_open(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
         if lock < 0 { throw Failure(.cannotCreate, errno: errno, name) }
-        if flock(lock, LOCK_EX | LOCK_NB) == 0 { return lock }
+        // Not flock(2): a command that is just being started would hold that for a moment more
+        // than this process lives.
+        var exclusive = Glibc.flock()
+        exclusive.l_type = Int16(F_WRLCK)
+        exclusive.l_whence = Int16(SEEK_SET)
+        if fcntl(lock, F_SETLK, &exclusive) == 0 { return lock }
         let code = errno
         close(lock)
-        if code != EWOULDBLOCK { throw Failure(.cannotCreate, errno: code, name) }
+        if code != EACCES && code != EAGAIN { throw Failure(.cannotCreate, errno: code, name) }
         throw Failure(.cannotCreate, "\(path): in use by another stream-batch")
     }
 

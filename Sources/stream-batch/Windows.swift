@@ -1,0 +1,134 @@
+import StreamCodec
+
+/// How time is cut into batches.
+struct Windows {
+    enum Kind {
+        /// Windows of this length, one beginning at each multiple of the step.
+        case sliding(length: UInt64, step: UInt64)
+        /// As long as no gap is so long.
+        case sessions(gap: UInt64)
+    }
+
+    let kind: Kind
+
+    /// Nil: batches begin with their first line.
+    init?(_ settings: BatchOptions) {
+        guard settings.hasWindows else { return nil }
+        if let gap = settings.idle {
+            kind = .sessions(gap: gap)
+        } else {
+            let length = settings.maxAge ?? 0
+            kind = .sliding(length: length, step: settings.sliding ?? length)
+        }
+    }
+
+    /// Behind this time no line can come into the batch any more.
+    func end(_ batch: OpenBatch) -> UInt64 {
+        switch kind {
+        case .sliding: batch.to
+        case .sessions(let gap): batch.to + gap
+        }
+    }
+}
+
+/// Batches that are windows of time, or sessions. A line may be in several of the one, and makes
+/// one of several of the other.
+extension OpenBatches {
+    mutating func takeIntoWindows(
+        _ line: borrowing Line, length: UInt64, step: UInt64
+    ) -> Bool {
+        if limits.watchesChanges { readChange(line) }
+        var end = (line.time / step + 1) * step
+        var isTaken = false
+        var next = window(line, endingAt: end)
+        while end <= line.time + length {
+            if end > watermark {
+                let seqBefore = seq
+                let slot = take(line, into: next, from: end > length ? end - length : 0, to: end)
+                isTaken = true
+                next = seq == seqBefore ? batches[slot].later : window(line, endingAt: end + step)
+            }
+            end += step
+        }
+        return isTaken
+    }
+
+    /// The first window of the line's key that ends then or later.
+    private func window(_ line: borrowing Line, endingAt end: UInt64) -> Int {
+        var found = OpenBatch.none
+        var slot = latest(line)
+        while slot != OpenBatch.none && batches[slot].to >= end {
+            found = slot
+            slot = batches[slot].earlier
+        }
+        return found
+    }
+
+    /// Takes the line into the window, which is `slot` if that ends then.
+    private mutating func take(
+        _ line: borrowing Line, into slot: Int, from: UInt64, to end: UInt64
+    ) -> Int {
+        var slot = slot
+        if slot != OpenBatch.none, batches[slot].to != end { slot = OpenBatch.none }
+        if slot != OpenBatch.none, mustClose(slot, before: line) {
+            close(slot, now: end)
+            slot = OpenBatch.none
+        }
+        if slot == OpenBatch.none { slot = open(line, from: from, to: end, now: end) }
+        append(line, to: slot, now: end)
+        return slot
+    }
+
+    mutating func takeIntoSession(_ line: borrowing Line, gap: UInt64) -> Bool {
+        let time = line.time
+        if limits.watchesChanges { readChange(line) }
+        var session = OpenBatch.none
+        var slot = latest(line)
+        // Those before are over still earlier.
+        while slot != OpenBatch.none && time < batches[slot].to + gap {
+            let next = batches[slot].earlier
+            if batches[slot].from < time + gap {
+                if mustClose(slot, before: line) {
+                    close(slot, now: batches[slot].to)
+                } else if session == OpenBatch.none {
+                    session = slot
+                } else if fit(session, slot, line) {
+                    session = merge(session, slot)
+                }
+            }
+            slot = next
+        }
+        if session == OpenBatch.none {
+            if time + gap <= watermark { return false }
+            session = open(line, from: time, to: time, now: time + gap)
+        }
+        batches[session].from = min(batches[session].from, time)
+        batches[session].to = max(batches[session].to, time)
+        append(line, to: session, now: time)
+        return true
+    }
+
+    /// True when two sessions and one line more make one batch.
+    private func fit(_ one: Int, _ other: Int, _ line: borrowing Line) -> Bool {
+        let size = batches[one].writtenSize(limits) + batches[other].size + line.bytes.count + 1
+        return batches[one].count + batches[other].count < limits.count
+            && size <= limits.maxBytes ?? .max
+    }
+
+    /// Makes two sessions of a key one: the earlier one, with the lines of the later one behind its
+    /// own.
+    private mutating func merge(_ one: Int, _ other: Int) -> Int {
+        let isInOrder = batches[one].from <= batches[other].from
+        let (first, second) = isInOrder ? (one, other) : (other, one)
+        batches[first].count += batches[second].count
+        batches[first].size += batches[second].size
+        batches[first].lines += batches[second].lines
+        batches[first].to = max(batches[first].to, batches[second].to)
+        if limits.isAggregated {
+            aggregates.merge(states[second], into: &states[first])
+        }
+        journal?.merge(batches[second].journalID, into: batches[first].journalID)
+        take(out: second)
+        return first
+    }
+}

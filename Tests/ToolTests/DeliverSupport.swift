@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+/// A folder in which stream-batch and its commands run.
+struct Workplace {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// Starts stream-batch with a shell line as its command.
+    func start(
+        _ options: String, _ line: String, stdin: Stream = .pipe, stdout: Stream = .pipe,
+        environment: [String: String] = [:]
+    ) throws -> Session {
+        try start(
+            words(options) + ["-x", line], stdin: stdin, stdout: stdout, environment: environment)
+    }
+
+    func start(
+        _ arguments: [String], stdin: Stream = .pipe, stdout: Stream = .pipe,
+        environment: [String: String] = [:]
+    ) throws -> Session {
+        try Session(
+            Files.tools + "/stream-batch", ["--spill-dir", "."] + arguments, stdin: stdin,
+            stdout: stdout, environment: environment, folder: folder.path, timeLimit: 60)
+    }
+
+    /// Runs it to its end.
+    func run(_ options: String, _ line: String, _ input: String = "") throws -> Finished {
+        try run(words(options) + ["-x", line], input)
+    }
+
+    func run(_ arguments: [String], _ input: String = "") throws -> Finished {
+        let session = try start(arguments)
+        session.write(input)
+        session.closeInput()
+        return session.finish()
+    }
+
+    /// Runs a shell line here.
+    func shell(_ line: String, _ input: String = "") throws -> Finished {
+        let session = try Session("/bin/sh", ["-c", line], folder: folder.path, timeLimit: 60)
+        session.write(input)
+        session.closeInput()
+        return session.finish()
+    }
+
+    func has(_ name: String) -> Bool {
+        FileManager.default.fileExists(atPath: folder.file(name))
+    }
+
+    /// The lines of a file; none when it is not there.
+    func lines(_ name: String) throws -> [String] {
+        has(name) ? try text(of: name).split(separator: "\n").map(String.init) : []
+    }
+
+    /// What is in a file, also when it is no UTF-8.
+    private func text(of name: String) throws -> String {
+        let data = try Data(contentsOf: URL(fileURLWithPath: folder.file(name)))
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// The dead letters in a file.
+    func letters(_ name: String = "dead") throws -> [[String: Any]] {
+        try lines(name).map { try #require(json($0) as? [String: Any], "\($0)") }
+    }
+
+    /// What is in the file that a run spilled to, and named.
+    func spilled(_ result: Finished) throws -> String {
+        let name = try #require(
+            result.errors.firstMatch(of: #/ (?:is|are) in \./(\S+\.jsonl)\n/#)?.1,
+            "\(result.errors)")
+        return try text(of: String(name))
+    }
+
+    /// Waits until a file is there: a command made it.
+    func waitFor(_ name: String, seconds: Double = 20) -> Bool {
+        let limit = now() + seconds
+        while !has(name) && now() < limit { usleep(1000) }
+        return has(name)
+    }
+}
+
+/// Whole numbers, a line each.
+func numbers(_ range: ClosedRange<Int>) -> String { range.map { "\($0)\n" }.joined() }
+
+extension Finished {
+    /// The counters of --stats, a line of standard error.
+    var counters: [String: Any] {
+        object(
+            errors.split(separator: "\n").last { $0.hasPrefix("{\"tool\"") }.map(String.init) ?? "")
+    }
+
+    func counter(_ name: String) -> Int { counters[name] as? Int ?? 0 }
+}
