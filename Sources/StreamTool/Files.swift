@@ -7,7 +7,13 @@ package func writeAll(
     _ queue: inout ByteQueue, to descriptor: Int32, name: String, report: Report? = nil
 ) throws {
     while !queue.isEmpty {
-        let written = Glibc.write(descriptor, queue.bytes.baseAddress, queue.count)
+        var size = queue.count
+        if descriptor == 1, let report, let limit = report.outputLimit() {
+            try waitForReader(until: limit, report)
+            // What a pipe that is ready takes without waiting.
+            size = min(size, Int(PIPE_BUF))
+        }
+        let written = Glibc.write(descriptor, queue.bytes.baseAddress, size)
         if written >= 0 {
             queue.consume(written)
             continue
@@ -22,6 +28,17 @@ package func writeAll(
         case EPIPE where descriptor == 1: endByBrokenPipe()
         default: throw Failure(.inputOutput, errno: code, name)
         }
+    }
+}
+
+/// Waits until standard output takes something; throws when it does not in time.
+private func waitForReader(until limit: UInt64, _ report: Report) throws {
+    while true {
+        let now = clinux_monotonic_nanoseconds()
+        var ready = pollfd(fd: 1, events: Int16(POLLOUT), revents: 0)
+        let left = limit > now ? limit - now : 0
+        if clinux_poll(&ready, 1, Int64(clamping: left)) > 0 { return }
+        if left == 0 { throw Failure(.inputOutput, "standard output: its reader does not take it") }
     }
 }
 

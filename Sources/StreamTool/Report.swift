@@ -73,19 +73,12 @@ package final class Report {
         }
     }
 
-    /// Counts and reports numbers that --reorder waited for in vain.
-    package func tell(missing numbers: ClosedRange<Int>, at place: Place) {
-        let (first, last) = (numbers.lowerBound, numbers.upperBound)
-        let (size, isHuge) = last.subtractingReportingOverflow(first)
-        add(to: "gaps")
-        add(isHuge ? .max : size, to: "missing")
-        add(to: "missing")
-        let what = size == 0 ? "number \(first) is" : "numbers \(first) to \(last) are"
-        warn("\(what) missing", at: place)
-    }
-
     /// All is done, on the record: a signal to stop that comes now comes too late to say otherwise.
     package var isComplete = false
+
+    /// Nanoseconds that output may still take once a signal asked to stop; nil: as it likes.
+    package var outputGrace: UInt64?
+    var stopLimit: UInt64?
 
     /// Something that was accepted did not come to where it should go.
     package var gaveUp = false
@@ -125,8 +118,6 @@ package final class Report {
         if options.isVerbose { say(.info, message) }
     }
 
-    func info(fromCommand line: String) { say(.info, line) }
-
     package func warn(_ message: String, at place: Place? = nil) {
         say(.warning, message, at: place)
     }
@@ -135,7 +126,7 @@ package final class Report {
         say(.error, message, at: place)
     }
 
-    private func say(_ level: Level, _ message: String, at place: Place? = nil) {
+    func say(_ level: Level, _ message: String, at place: Place? = nil) {
         if level == .warning && options.isQuiet { return }
         var line = ByteQueue()
         if progressIsShown {

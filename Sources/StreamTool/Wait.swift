@@ -3,6 +3,15 @@ import Glibc
 import StreamCodec
 
 extension Report {
+    /// When standard output must have been written, once a signal asked to stop; nil when that may
+    /// take as long as the process has.
+    func outputLimit() -> UInt64? {
+        guard let outputGrace, isStopped() else { return nil }
+        let limit = stopLimit ?? clinux_monotonic_nanoseconds() + outputGrace
+        stopLimit = limit
+        return limit
+    }
+
     /// Waits until one of the descriptors is ready, until a point in time (monotonic
     /// nanoseconds), or until a signal came. Serves requests for the counters, and what is due
     /// by the clock.
@@ -46,7 +55,7 @@ extension Report {
     package func passOn(_ lines: UnsafeBufferPointer<UInt8>) {
         if options.logFormat == .json {
             for line in lines.split(separator: UInt8(ascii: "\n")) {
-                info(fromCommand: String(decoding: line, as: UTF8.self))
+                say(.info, String(decoding: line, as: UTF8.self))
             }
             return
         }

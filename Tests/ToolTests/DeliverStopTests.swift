@@ -56,6 +56,21 @@ import Testing
         #expect(result.text == numbers(1...5))
     }
 
+    /// The reader of standard output takes nothing: the tool was killed, and all lines were lost.
+    @Test func whatNobodyReadsIsSpilled() throws {
+        let session = try place.start(
+            "-n 1 -f lines --grace 300ms", "touch started; head -c 300000 /dev/zero")
+        session.write(numbers(1...5))
+        try #require(place.waitFor("started"))
+        usleep(300_000)
+        session.send(SIGTERM)
+        let limit = now() + 20
+        while now() < limit, try place.shell("ls *.jsonl").text.isEmpty { usleep(10_000) }
+        let result = session.finish()
+        #expect(result.ending == .exit(74), "\(result.errors)")
+        #expect(try place.spilled(result) == numbers(1...5))
+    }
+
     @Test func whatHangsIsSpilled() throws {
         let result = try stop("-n 2 --grace 100ms", "sleep 60")
         #expect(result.ending == .exit(69))

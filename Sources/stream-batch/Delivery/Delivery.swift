@@ -56,6 +56,7 @@ struct Delivery: Destination, ~Copyable {
         // Behind the grace commands get --kill-after, and the rest 5 seconds to be put away.
         let grace = settings.delivery.grace + settings.delivery.killAfter
         clinux_set_grace(Int32(clamping: grace / 1_000_000_000 + 5))
+        report.outputGrace = settings.delivery.grace
         clinux_watch_children()
         // Two pipes a command, and as many again while one starts.
         clinux_allow_descriptors(UInt64(2 * settings.delivery.jobs + 64))

@@ -80,9 +80,9 @@ let delivering = #"""
     .Fl Fl grace .
     A second signal, half a second later or more, ends the grace, a third one the tool.
     The exit status is 69 when lines were spilled.
+    A batch whose output nobody takes for so long is not delivered.
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
-    reader of its standard output is gone, or 5 seconds after all that time when that reader takes
-    nothing.
+    reader of its standard output is gone.
 
     """#
 
