@@ -28,13 +28,16 @@ static void fill_tables(void) {
 
 static void choose(int bytes) {
     __builtin_cpu_init();
-    cb_has_shuffle =
+    int shuffle =
         bytes >= 16 && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
-    has_compress = bytes >= 64 && __builtin_cpu_supports("avx512vbmi2") &&
+    int compress = bytes >= 64 && __builtin_cpu_supports("avx512vbmi2") &&
                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
-    if (cb_has_shuffle && !has_compress) {
+    if (shuffle && !compress) {
         fill_tables();
     }
+    /* Behind the tables: tests choose while other threads escape. */
+    __atomic_store_n(&cb_has_shuffle, shuffle, __ATOMIC_RELEASE);
+    __atomic_store_n(&has_compress, compress, __ATOMIC_RELEASE);
 }
 
 __attribute__((constructor)) static void choose_longest(void) { choose(64); }
