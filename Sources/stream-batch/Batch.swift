@@ -283,19 +283,18 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
                     + " \(left.lines.count { $0 == UInt8(ascii: "\n") }) lines")
         }
         now = monotonicNanoseconds() &- epoch
-        var queue = ByteQueue(capacity: left.lines.count + 1)
-        queue.append(left.lines)
-        var lines = LineReader(maxLine: .max)
-        while case .line(let range) = lines.next(&queue) {
-            read += 1
-            let place = Place(run.settings.delivery.journalFolder ?? "", line: lines.number)
-            do {
-                try line.readAgain(queue.bytes(range))
-                // It is not to come again; that it is here says that it did not before.
-                _ = stages.isDuplicate(line, now: now)
-                try group(place, run.report)
-            } catch let error as LineError {
-                try run.report.reject(place, error.reason, raw: queue.bytes(range))
+        try left.lines.withUnsafeBufferPointer { lines in
+            try lines.forEachLine { bytes in
+                read += 1
+                let place = Place(run.settings.delivery.journalFolder ?? "", line: read)
+                do {
+                    try line.readAgain(bytes)
+                    // It is not to come again; that it is here says that it did not before.
+                    _ = stages.isDuplicate(line, now: now)
+                    try group(place, run.report)
+                } catch let error as LineError {
+                    try run.report.reject(place, error.reason, raw: bytes)
+                }
             }
         }
         // Only now are the lines recorded anew, and the old records need not be there any more.

@@ -143,6 +143,9 @@ private let aggregates = #"""
     by Space-Saving (Metwally, Agrawal and El Abbadi 2005) with 10 N counters, at least 1000: up to
     so many different values exact; beyond that the true count is from C-E to C.
     error is left out where it is 0.
+    Of a value of more than 512 bytes the beginning of its JSON text stands there, as a string, and
+    .Va bytes
+    says how long it is.
     .It histogram(PATH) , histogram(PATH,BOUND,...)
     How many numbers are not above each bound and above the one before, as
     .Li {"le":BOUND,"count":C} ;

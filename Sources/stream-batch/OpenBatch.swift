@@ -62,6 +62,18 @@ struct Batch {
     var journalID = 0
 }
 
+extension UnsafeBufferPointer<UInt8> {
+    /// Calls `body` with each line, as a batch holds them: each has a line feed at its end, and
+    /// whatever else is in it belongs to it.
+    func forEachLine(_ body: (UnsafeBufferPointer<UInt8>) throws -> Void) rethrows {
+        var start = 0
+        for end in indices where self[end] == UInt8(ascii: "\n") {
+            try body(slice(start..<end))
+            start = end + 1
+        }
+    }
+}
+
 /// The limits of a batch, and of all of them.
 struct Limits {
     let count: Int

@@ -71,6 +71,22 @@ import Testing
         #expect(try place.spilled(result) == numbers(1...5))
     }
 
+    /// As `systemctl stop` does it: the signal comes to the command, too.
+    @Test func aCommandThatIsStoppedTooIsTriedAgain() throws {
+        let session = try place.start(
+            "-n 2 -f lines --dead-letter dead",
+            "[ -e pid ] || { echo $$ > pid; touch started; exec sleep 60; }; cat")
+        session.write(numbers(1...5))
+        try #require(place.waitFor("started"))
+        usleep(200_000)
+        session.send(SIGTERM)
+        kill(try #require(pid_t(try place.lines("pid")[0])), SIGTERM)
+        let result = session.finish()
+        #expect(result.text == numbers(1...5))
+        #expect(try place.letters().isEmpty)
+        #expect(result.ending == .signal(SIGTERM))
+    }
+
     @Test func whatHangsIsSpilled() throws {
         let result = try stop("-n 2 --grace 100ms", "sleep 60")
         #expect(result.ending == .exit(69))

@@ -235,4 +235,15 @@ import Testing
         #expect(result.counter("deliveries") == 0)
         #expect(!place.has("started"))
     }
+
+    /// With --log-format=json all of standard error is JSON Lines.
+    @Test func whatACommandSaysIsARecord() throws {
+        let result = try place.run(
+            "-n 1 --log-format json", "echo 'no \"such\" table' >&2; printf 'half' >&2", "1\n")
+        #expect(result.ending == .exit(0))
+        let records = try result.errors.split(separator: "\n").map {
+            try #require(json(String($0)) as? [String: Any], "\($0)")
+        }
+        #expect(records.map { $0["message"] as? String } == ["no \"such\" table", "half"])
+    }
 }

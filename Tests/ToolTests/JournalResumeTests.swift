@@ -74,6 +74,12 @@ import Testing
         #expect(try again("--text -n 3", "a\nb\"c\n", "d\n") == "[\"a\",\"b\\\"c\",\"d\"]\n")
         _ = try place.shell("rm -r j")
         #expect(try again("--text -n 3 -f lines", "a\nb\"c\n", "d\n") == "a\nb\"c\nd\n")
+        _ = try place.shell("rm -r j")
+        // One CR is the line's end, the other one its own; so is a second byte order mark.
+        let odd = "\u{FEFF}\u{FEFF}a\r\r\nb\r\r\n"
+        #expect(
+            try again("--text -n 3 -f lines", odd, "d\n").utf8.elementsEqual(
+                "\u{FEFF}a\r\nb\r\nd\n".utf8))
     }
 
     /// The writer of a pipe sends again what it does not know to be there.

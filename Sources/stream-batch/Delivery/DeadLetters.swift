@@ -106,7 +106,7 @@ struct DeadLetterFile {
         _ lines: UnsafeBufferPointer<UInt8>, _ isTrue: (UnsafeBufferPointer<UInt8>) -> Bool
     ) -> Bool {
         var result = true
-        forEachLine(lines) { result = result && isTrue($0) }
+        lines.forEachLine { result = result && isTrue($0) }
         return result
     }
 
@@ -117,23 +117,13 @@ struct DeadLetterFile {
         queue.append(",\"")
         queue.append(name)
         queue.append("\":[")
-        forEachLine(lines) { line in
+        lines.forEachLine { line in
             append(&queue, line)
             queue.append(UInt8(ascii: ","))
         }
         // A batch has a line at least.
         queue.truncate(queue.count - 1)
         queue.append(UInt8(ascii: "]"))
-    }
-
-    private func forEachLine(
-        _ lines: UnsafeBufferPointer<UInt8>, _ body: (UnsafeBufferPointer<UInt8>) -> Void
-    ) {
-        var start = 0
-        for end in lines.indices where lines[end] == UInt8(ascii: "\n") {
-            body(lines.slice(start..<end))
-            start = end + 1
-        }
     }
 }
 

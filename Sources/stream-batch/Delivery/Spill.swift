@@ -31,11 +31,9 @@ struct Spill: ~Copyable {
 
     private mutating func append(lines text: UnsafeBufferPointer<UInt8>) {
         guard isText else { return lines.append(text) }
-        var start = 0
-        for end in text.indices where text[end] == UInt8(ascii: "\n") {
-            lines.append(replacing: text.slice((start + 1)..<(end - 1)))
+        text.forEachLine { line in
+            lines.append(replacing: line.slice(1..<(line.count - 1)))
             lines.append(UInt8(ascii: "\n"))
-            start = end + 1
         }
     }
 
