@@ -7,10 +7,12 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 export SWIFT
 
-TOOLS := sse-encode sse-decode stream-sample stream-batch
-FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip
+TOOLS := sse-encode sse-decode stream-sample stream-batch ws-cat
+FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip fuzz-websocket fuzz-handshake
 RELEASE := $(abspath $(BUILD))/release
 PYTHON := $(BUILD)/venv/bin/python
+# Where bench.py keeps its corpora and looks for peers, whatever BUILD is.
+PEERS := .build/bench/venv/bin/python
 PAGES := $(wildcard man/*.1 man/*.7)
 
 root := $(DESTDIR)$(PREFIX)
@@ -20,7 +22,7 @@ installed := $(addprefix $(root)/bin/,$(TOOLS)) \
 	$(addprefix $(root)/share/zsh/site-functions/_,$(TOOLS)) \
 	$(addsuffix .fish,$(addprefix $(root)/share/fish/vendor_completions.d/,$(TOOLS)))
 
-.PHONY: all demo check install uninstall bench fuzz format clean
+.PHONY: all demo check conformance install uninstall bench fuzz format clean
 .DELETE_ON_ERROR:
 
 all:
@@ -38,6 +40,13 @@ check: all
 	python3 Tests/Corpus/check.py
 	Tests/demo.sh $(RELEASE) >/dev/null
 	$(PYTHON) Tests/Interop/interop.py $(RELEASE)
+	$(PYTHON) Tests/Conformance/run.py --tools $(RELEASE) --build $(BUILD) --set short
+
+# All cases of the Autobahn suite for WebSocket, in some ten minutes.
+conformance: all
+	@.ci/need conformance
+	@$(MAKE) --no-print-directory $(PYTHON)
+	$(PYTHON) Tests/Conformance/run.py --tools $(RELEASE) --build $(BUILD) --set full
 
 $(PYTHON): Tests/Interop/requirements.txt
 	python3 -m venv $(BUILD)/venv
@@ -69,8 +78,17 @@ uninstall:
 bench:
 	@.ci/need bench
 	STREAMUTILS_BENCH=1 $(SWIFT) build -c release --scratch-path $(BUILD)
+	@$(MAKE) --no-print-directory $(PEERS)
 	install -D -s -t $(BUILD)/bench/tools $(addprefix $(RELEASE)/,$(TOOLS) bench-json)
 	python3 Tests/Benchmarks/bench.py --tools $(BUILD)/bench/tools $(BENCH)
+
+# One by one, for the benchmark does without those that cannot be had.
+$(PEERS): Tests/Benchmarks/requirements.txt
+	python3 -m venv .build/bench/venv
+	@complete=1; for peer in $$(cat $<); do \
+		$@ -m pip install --quiet --disable-pip-version-check "$$peer" || { complete=; \
+			echo "bench: $$peer cannot be installed, so its rows are left out" >&2; }; \
+	done; if [ "$$complete" ]; then touch $@; fi
 
 fuzz:
 	@.ci/need fuzz

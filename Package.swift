@@ -18,6 +18,11 @@ let staticTool: [LinkerSetting] = [
     .unsafeFlags(["-static-executable"], .when(configuration: .release))
 ]
 
+/// Name services and libcurl are shared libraries, so only the Swift run-time is linked in.
+let dynamicTool: [LinkerSetting] = [
+    .unsafeFlags(["-static-stdlib"], .when(configuration: .release))
+]
+
 /// What only `make bench` and `make fuzz` build.
 let extras: [Target] =
     if Context.environment["STREAMUTILS_BENCH"] != nil {
@@ -32,7 +37,10 @@ let extras: [Target] =
                 name: "FuzzSupport", dependencies: ["CBytes", "StreamCodec"],
                 path: "Tests/Fuzz/FuzzSupport", swiftSettings: strict)
         ]
-            + ["fuzz-json", "fuzz-sse", "fuzz-gzip", "fuzz-roundtrip"].map { name in
+            + [
+                "fuzz-json", "fuzz-sse", "fuzz-gzip", "fuzz-roundtrip", "fuzz-websocket",
+                "fuzz-handshake",
+            ].map { name in
                 .executableTarget(
                     name: name, dependencies: ["StreamCodec", "FuzzSupport"],
                     path: "Tests/Fuzz/\(name)",
@@ -50,6 +58,7 @@ let package = Package(
         .executable(name: "sse-decode", targets: ["sse-decode"]),
         .executable(name: "stream-sample", targets: ["stream-sample"]),
         .executable(name: "stream-batch", targets: ["stream-batch"]),
+        .executable(name: "ws-cat", targets: ["ws-cat"]),
     ],
     targets: [
         .systemLibrary(
@@ -59,11 +68,15 @@ let package = Package(
             cSettings: [.unsafeFlags(["-O2"])]
                 + (isFuzzed ? [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])] : [])),
         .target(name: "CLinux"),
+        .target(name: "CCurl"),
         .target(
             name: "StreamCodec", dependencies: ["CBytes", "CZlib"],
             swiftSettings: strict + [.strictMemorySafety()]),
         .target(
             name: "StreamTool", dependencies: ["StreamCodec", "CLinux"], swiftSettings: strict),
+        .target(
+            name: "StreamClient", dependencies: ["CCurl", "CLinux", "StreamCodec", "StreamTool"],
+            swiftSettings: strict),
         .executableTarget(
             name: "sse-encode", dependencies: ["StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
@@ -76,9 +89,14 @@ let package = Package(
         .executableTarget(
             name: "stream-batch", dependencies: ["CLinux", "StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
+        .executableTarget(
+            name: "ws-cat", dependencies: ["CLinux", "StreamClient", "StreamCodec", "StreamTool"],
+            swiftSettings: strict, linkerSettings: dynamicTool),
         .testTarget(name: "StreamCodecTests", dependencies: ["CBytes", "StreamCodec"]),
-        .testTarget(name: "StreamBatchTests", dependencies: ["stream-batch"]),
-        .testTarget(name: "ToolTests"),
+        .testTarget(name: "StreamBatchTests", dependencies: ["stream-batch", "StreamTool"]),
+        .testTarget(name: "StreamClientTests", dependencies: ["StreamClient"]),
+        .testTarget(name: "ToolTests", dependencies: ["StreamCodec"]),
+        .testTarget(name: "WsCatTests", dependencies: ["StreamCodec", "ws-cat"]),
         .testTarget(name: "TidyTests"),
     ] + extras,
     swiftLanguageModes: [.v6]

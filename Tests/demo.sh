@@ -67,6 +67,9 @@ show 0 'A command for each batch, four at once, the output in order.' \
 show 1 'A record that the command cannot take is found by halves, and put aside.' \
     "printf '%s\n' 1 2 '\"x\"' 4 | stream-batch -q --bisect --permanent 5 \\
     --dead-letter /dev/stdout -- jq -c 'map(. / 2)' 2>/dev/null | jq -c '.items? // .'"
+show 0 'A WebSocket server, and a request with its reply.' \
+    "ws-cat --listen 0 --port-file /dev/stdout --echo --no-close </dev/null |
+  { read -r port; echo '{\"op\":\"ping\"}' | ws-cat -1 ws://localhost:\$port; }"
 show 0 'Compressed on the way: gzip input is recognised by itself.' \
     "sse-encode -d -z metrics.jsonl | sse-decode -d | cmp - metrics.jsonl && echo same"
 show 0 'What an HTTP server would answer, behind a socket that systemd accepts.' \

@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -11,10 +13,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 static volatile sig_atomic_t stop_signal;
 static volatile sig_atomic_t report_requests;
@@ -40,16 +45,18 @@ static void give_up(int number) {
     static const char text[] = "terminated with output unwritten: the reader did not take it\n";
     ssize_t ignored = write(2, text, sizeof text - 1);
     (void)ignored;
+    clinux_restore_terminal();
     _exit(128 + stop_signal);
 }
 
-/* timeout(1) sends its signal twice, to the process and to its group. */
-enum { REPEATED_MS = 500 };
+/* timeout(1) sends its signal twice, to the process and to its group. That must not pass for a
+   second one, above all where that ends work. */
+enum { REPEATED_MS = 50, REPEATED_WORK_MS = 500 };
 
 static void on_stop(int number) {
     static uint64_t last;
     uint64_t now = clinux_monotonic_nanoseconds();
-    if (stop_signal && may_hurry && now - last < REPEATED_MS * 1000000ull) {
+    if (stop_signal && now - last < (may_hurry ? REPEATED_WORK_MS : REPEATED_MS) * 1000000ull) {
         return;
     }
     last = now;
@@ -59,6 +66,7 @@ static void on_stop(int number) {
         return;
     }
     if (stop_signal) {
+        clinux_restore_terminal();
         _exit(128 + number);
     }
     stop_signal = number;
@@ -273,6 +281,81 @@ void clinux_allow_descriptors(uint64_t count) {
         limit.rlim_cur = count < limit.rlim_max ? count : limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Its size, or 0 when the text is no address. */
+static socklen_t parse_address(const char *host, uint16_t port, union address *address) {
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(port);
+        return sizeof address->v4;
+    }
+    if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
+        address->v6.sin6_family = AF_INET6;
+        address->v6.sin6_port = htons(port);
+        return sizeof address->v6;
+    }
+    return 0;
+}
+
+int clinux_listen(const char *host, uint16_t port) {
+    union address address;
+    socklen_t size = parse_address(host, port, &address);
+    if (!size) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int yes = 1;
+    if (fd < 0) {
+        return -1;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0
+        && bind(fd, &address.any, size) == 0 && listen(fd, SOMAXCONN) == 0) {
+        return fd;
+    }
+    int saved = errno;
+    close(fd);
+    /* What a port that is taken and an address that is not ours have in common is not EINVAL. */
+    errno = saved == EINVAL ? EADDRINUSE : saved;
+    return -1;
+}
+
+int clinux_accept(int fd) {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    /* A socket that systemd passes may wait in accept. */
+    if (poll(&ready, 1, 0) != 1) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int clinux_local_port(int fd) {
+    union address address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, &address.any, &size) != 0) {
+        return 0;
+    }
+    switch (address.any.sa_family) {
+    case AF_INET: return ntohs(address.v4.sin_port);
+    case AF_INET6: return ntohs(address.v6.sin6_port);
+    default: return 0;
+    }
+}
+
+int clinux_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
+
+int clinux_unacknowledged(int fd) {
+    int size = 0;
+    return ioctl(fd, SIOCOUTQ, &size) == 0 ? size : 0;
 }
 
 char *const *clinux_environment(void) { return environ; }

@@ -1,4 +1,4 @@
-/* zlib, with the two initialisers that are macros in zlib.h. */
+/* zlib, with the initialisers that are macros in zlib.h. */
 #ifndef STREAMUTILS_ZLIB_SHIM_H
 #define STREAMUTILS_ZLIB_SHIM_H
 
@@ -11,6 +11,15 @@ static inline int zlib_inflate_gzip(z_stream *stream) {
 
 static inline int zlib_deflate_gzip(z_stream *stream, int level) {
     return deflateInit2(stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+}
+
+/* Negative: neither header nor checksum, as the messages of WebSocket have it. */
+static inline int zlib_inflate_raw(z_stream *stream, int window_bits) {
+    return inflateInit2(stream, -window_bits);
+}
+
+static inline int zlib_deflate_raw(z_stream *stream, int level, int window_bits) {
+    return deflateInit2(stream, level, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY);
 }
 
 #endif

@@ -149,6 +149,13 @@ package struct ByteQueue: ~Copyable {
             from: memory + head + range.lowerBound, count: range.count)
     }
 
+    /// Masks the bytes at `range`, or unmasks them, with the key that belongs to the first of them.
+    /// RFC 6455 section 5.3.
+    package mutating func mask(_ range: Range<Int>, key: UInt32) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        unsafe cb_mask(memory + head + range.lowerBound, range.count, key)
+    }
+
     package mutating func replace(at offset: Int, with byte: UInt8) {
         precondition(offset >= 0 && offset < count)
         unsafe memory[head + offset] = byte

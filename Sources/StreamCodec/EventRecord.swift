@@ -11,6 +11,8 @@ package struct RecordError: Error, Equatable, CustomStringConvertible {
         case loneSurrogate(key: String)
         /// An option names a value that the line does not have.
         case absent(path: String)
+        /// In words, for what only one kind of record can have.
+        case message(String)
     }
 
     /// Bytes from the start of the line.
@@ -35,6 +37,7 @@ package struct RecordError: Error, Equatable, CustomStringConvertible {
             "'\(key)' must not hold a line break" + (key == "id" ? " or NUL" : "")
         case .loneSurrogate(let key): "'\(key)' holds half a surrogate pair, which is no text"
         case .absent(let path): "no value at \(path)"
+        case .message(let text): text
         }
     }
 }

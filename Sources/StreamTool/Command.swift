@@ -217,6 +217,11 @@ package struct Run<Settings: ToolSettings>: ~Copyable {
         output = try Output(gzipLevel: common.gzipLevel, report: report)
     }
 
+    /// For a tool whose operands are no files: the input is standard input.
+    package mutating func readStandardInput() {
+        input = Input(operands: [], options: settings.common, report: report)
+    }
+
     /// Opens the next operand, which may take long: nothing waits in the buffer while it does.
     /// False when there is none, or when a signal asked to stop.
     package mutating func openInput() throws -> Bool {
@@ -227,6 +232,7 @@ package struct Run<Settings: ToolSettings>: ~Copyable {
 
 private func end(_ error: any Error, _ report: Report) -> Never {
     switch error {
+    case is ReaderGone: endBySignal(SIGPIPE)
     case let failure as Failure:
         report.error(failure.message, at: failure.place)
         exit(failure.status.rawValue)

@@ -50,6 +50,7 @@ private func endByBrokenPipe() -> Never {
 
 /// Ends the process by a signal's default action, so that the parent sees which.
 func endBySignal(_ number: Int32) -> Never {
+    clinux_restore_terminal()
     signal(number, SIG_DFL)
     var set = sigset_t()
     sigemptyset(&set)
@@ -62,7 +63,7 @@ func endBySignal(_ number: Int32) -> Never {
 /// Replaces a file so that a reader sees the old contents or the new, never half. A symbolic
 /// link stays, and what is no regular file (a FIFO, a terminal) is written to, as is what
 /// standard output or error goes to.
-func replaceFile(_ path: String, with text: String) throws {
+package func replaceFile(_ path: String, with text: String) throws {
     var queue = ByteQueue()
     queue.append(string: text)
     var status = stat()

@@ -28,7 +28,7 @@ package struct Input: ~Copyable {
         case stopped
     }
 
-    /// What a tool waits for besides the input.
+    /// What a tool waits for besides the input. Its `revents` tell what the last wait found.
     package var watched: [pollfd] = []
     /// The last read told of those: now it is the input's turn.
     private var toldWatched = false
@@ -56,6 +56,8 @@ package struct Input: ~Copyable {
     private var isSmallPipe = false
     private var raw = ByteQueue()
     private var inflater: GzipInflater?
+    /// False takes gzip for what it is: bytes.
+    package var inflates = true
     private var isProbing = true
     private var isAtEnd = false
     /// What broke, told once everything before it was handed out.
@@ -103,7 +105,7 @@ package struct Input: ~Copyable {
         }
         startBytes = report.inputBytes
         problem = nil
-        isProbing = true
+        isProbing = inflates
         isAtEnd = false
         inflater = nil
         raw.removeAll()
@@ -243,7 +245,8 @@ package struct Input: ~Copyable {
             var ready = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)] + watched
             try report.wait(for: &ready, until: childEnded ? 0 : deadline, inputSize: size)
             let isReady = ready[0].revents != 0
-            if ready.dropFirst().contains(where: { $0.revents != 0 }) && !(isReady && toldWatched) {
+            for index in watched.indices { watched[index].revents = ready[index + 1].revents }
+            if watched.contains(where: { $0.revents != 0 }) && !(isReady && toldWatched) {
                 return tellWatched()
             }
             toldWatched = false

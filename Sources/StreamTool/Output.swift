@@ -15,6 +15,8 @@ package struct Output: ~Copyable {
     /// Something was compressed that a reader cannot inflate yet.
     private var needsSync = false
     private let report: Report
+    /// Set once a tool must not wait for the reader.
+    private var target: EagerTarget?
 
     init(gzipLevel: Int?, report: Report) throws {
         self.report = report
@@ -36,7 +38,32 @@ package struct Output: ~Copyable {
     /// Writes everything: nothing waits in the buffer while the tool waits.
     @inline(__always)
     package mutating func flush() throws {
-        if !buffer.isEmpty || needsSync { try write(.sync) }
+        if !buffer.isEmpty || needsSync || !compressed.isEmpty { try write(.sync) }
+    }
+
+    /// From now on `writeAvailable` never waits for the reader.
+    package mutating func beEager() {
+        target = target ?? EagerTarget()
+    }
+
+    /// Bytes that wait to be written.
+    @inline(__always)
+    package var waiting: Int { buffer.count + compressed.count }
+
+    /// What to wait for until more can be written; nil while a write never waits.
+    package var readiness: pollfd? {
+        target?.descriptor.map { pollfd(fd: $0, events: Int16(POLLOUT), revents: 0) }
+    }
+
+    /// Writes as much as standard output takes without waiting. True when nothing is left.
+    package mutating func writeAvailable() throws -> Bool {
+        guard let target else { preconditionFailure("not eager") }
+        if deflater != nil && compressed.isEmpty && (!buffer.isEmpty || needsSync) {
+            deflater?.deflate(&buffer, into: &compressed, flush: .sync)
+            needsSync = false
+        }
+        return deflater == nil
+            ? try target.write(&buffer, report) : try target.write(&compressed, report)
     }
 
     /// What goes before the stream and is never compressed: a response head.

@@ -173,8 +173,14 @@ package final class Report {
         return String(cString: value) == "\(status.st_dev):\(status.st_ino)"
     }
 
+    /// Takes what would go to standard error, for a tool that draws on the same terminal.
+    package var diversion: ((UnsafeBufferPointer<UInt8>) -> Void)? {
+        didSet { if diversion != nil { showsProgress = false } }
+    }
+
     /// Diagnostics go out as well as they can: there is nobody to tell when they cannot.
     func write(_ line: inout ByteQueue, to descriptor: Int32) {
+        if let diversion { return diversion(line.bytes) }
         var tries = 0
         while !line.isEmpty {
             let written = Glibc.write(descriptor, line.bytes.baseAddress, line.count)

@@ -16,6 +16,7 @@ from measure import HERE, SIMDJSON, BenchmarkError, Bed, Row, note, percentile, 
 from report import Section, Target, code, document, machine, median, spread
 from sample import sample
 from throughput import Throughput
+from websocket import large, receive, request, resident, send
 
 STARTS = 200
 MESSAGES = 500
@@ -273,7 +274,8 @@ def trickle(bed: Bed) -> Section:
 
 SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "batch": arrays,
             "deliver": deliver, "aggregate": aggregate, "validate": validate, "startup": startup,
-            "memory": memory, "trickle": trickle}
+            "memory": memory, "trickle": trickle, "ws-receive": receive, "ws-send": send,
+            "ws-large": large, "ws-request": request, "ws-memory": resident}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import os
 import select
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 SPAWN = ["gcc", "-O2", "-o", "spawn", "spawn.c"]
 SIMDJSON = ["g++", "-std=c++17", "-O3", "-march=native", "-pthread",
             "-o", "simdjson_peer", "simdjson_peer.cpp", "-lsimdjson"]
+WEBSOCKET = [["gcc", "-O2", "-o", name, f"{name}.c"] for name in ["ws_blast", "ws_floor"]]
 
 # The first line of what each prints names the version; one that cannot be run is not installed.
 VERSIONS = {
@@ -27,6 +29,7 @@ VERSIONS = {
     "sse-decode": "sse-decode --version",
     "stream-sample": "stream-sample --version",
     "stream-batch": "stream-batch --version",
+    "ws-cat": "ws-cat --version",
     "sed": "sed --version",
     "mawk": "mawk -W version",
     "jq": "jq --version",
@@ -40,6 +43,12 @@ VERSIONS = {
     "node-eventsource": """node -p "require('eventsource/package.json').version" """,
     "simdjson": "simdjson_peer --version",
     "g++": "g++ --version",
+    "gcc": "gcc --version",
+    "websocat": "websocat --version",
+    "node-ws": """node -p "require('ws/package.json').version" """,
+    "websockets": "python -c 'import websockets.version as it; print(it.version)'",
+    "websocket-client": "python -c 'import websocket; print(websocket.__version__)'",
+    "openssl": "openssl version",
 }
 
 # A right sampler fails by chance in one run of two million.
@@ -82,14 +91,18 @@ class Bed:
         self.directory = directory
         self.forms = forms
         self.rounds = rounds
-        places = [str(tools.resolve()), str(directory), os.environ["PATH"]]
+        # The Makefile installs what is on PyPI in venv.
+        places = [str(tools.resolve()), str(directory), str(directory / "venv" / "bin"),
+                  os.environ["PATH"]]
         # Debian keeps its Node packages where only Debian's own build of Node looks.
         self.environment = os.environ | {
             "PATH": ":".join(places), "NODE_PATH": "/usr/share/nodejs",
         }
         self.compile(SPAWN, needed=True)
+        for program in WEBSOCKET:
+            self.compile(program, needed=True)
         self.compile(SIMDJSON, needed=False)
-        for script in HERE.glob("*.js"):
+        for script in [*HERE.glob("*.js"), *HERE.glob("peers/*")]:
             shutil.copy(script, directory)
         self.versions = {name: self.first_line(command) for name, command in VERSIONS.items()}
         # Files just written are still on their way to the disk and would compete with the runs.
@@ -98,7 +111,8 @@ class Bed:
     def compile(self, command: list[str], needed: bool) -> None:
         binary = self.directory / command[command.index("-o") + 1]
         source = next(HERE / part for part in command if part.endswith((".c", ".cpp")))
-        if binary.exists() and binary.stat().st_mtime > source.stat().st_mtime:
+        newest = max(file.stat().st_mtime for file in [source, *HERE.glob("*.h")])
+        if binary.exists() and binary.stat().st_mtime > newest:
             return
         placed = [str(binary if part == binary.name else source if part == source.name else part)
                   for part in command]
@@ -127,16 +141,31 @@ class Bed:
                                 stdin=streams.pop("stdin", subprocess.DEVNULL), bufsize=0,
                                 **streams)
 
-    def output(self, command: str) -> bytes:
-        process = self.start(command, stdout=subprocess.PIPE)
-        output = process.communicate()[0]
+    def output(self, command: str, seconds: float | None = None) -> bytes:
+        # With a limit it is a peer that may do anything, and say so.
+        process = self.start(command, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE if seconds else None,
+                             start_new_session=seconds is not None)
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise BenchmarkError(f"{command}: not done after {seconds} s") from None
         if process.returncode != 0:
-            raise BenchmarkError(f"{command}: exit status {process.returncode}")
+            said = (errors or b"").decode(errors="replace").strip()
+            raise BenchmarkError(f"{command}: exit status {process.returncode}"
+                                 + (f", {said[-200:]}" if said else ""))
         return output
 
-    def run(self, command: str, times: int = 1) -> list[Run]:
-        """One Run for each time; everything is discarded on /dev/null."""
-        lines = self.output(shlex.join(["spawn", str(times), *arguments(command)]))
+    def run(self, command: str, times: int = 1, input: str = "/dev/null",
+            seconds: float | None = None) -> list[Run]:
+        """One Run for each time; everything is discarded on /dev/null.
+
+        Throws when they are not done after so many seconds.
+        """
+        lines = self.output(
+            shlex.join(["spawn", "-i", input, str(times), *arguments(command)]), seconds)
         runs = []
         for line in lines.decode().splitlines():
             wall, user, system, peak = map(int, line.split())

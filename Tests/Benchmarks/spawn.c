@@ -1,4 +1,5 @@
-// Runs a command several times with empty input and discarded output, and prints for each run:
+// Runs a command several times with empty input, or that of a file, and discarded output, and
+// prints for each run:
 //   wall nanoseconds, user microseconds, system microseconds, peak resident KiB
 //
 // Linux counts the memory of the process that calls exec into the new program's peak, so the
@@ -26,13 +27,19 @@ static long long microseconds(struct timeval time) {
 }
 
 int main(int argc, char **argv) {
+    const char *input = "/dev/null";
+    if (argc > 2 && strcmp(argv[1], "-i") == 0) {
+        input = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 3) {
-        fprintf(stderr, "usage: spawn RUNS COMMAND [ARGUMENT]...\n");
+        fprintf(stderr, "usage: spawn [-i FILE] RUNS COMMAND [ARGUMENT]...\n");
         return 64;
     }
     posix_spawn_file_actions_t streams;
     posix_spawn_file_actions_init(&streams);
-    posix_spawn_file_actions_addopen(&streams, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&streams, STDIN_FILENO, input, O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&streams, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 
     for (int left = atoi(argv[1]); left > 0; left--) {

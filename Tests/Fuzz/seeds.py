@@ -7,6 +7,7 @@ The targets take their decisions from the end of an input, so that each seed get
 import gzip
 import random
 import sys
+import zlib
 from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parents[1] / "Corpus"
@@ -41,10 +42,60 @@ def members():
         yield stream
 
 
+def frame(first, payload, masked):
+    size = len(payload)
+    length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big")
+    if not masked:
+        return bytes([first]) + length + payload
+    key = bytes([0x37, 0xFA, 0x21, 0x3D])
+    length = bytes([length[0] | 0x80]) + length[1:]
+    return bytes([first]) + length + key + bytes(b ^ key[i % 4] for i, b in enumerate(payload))
+
+
+def frames():
+    deflate = zlib.compressobj(wbits=-15)
+    for masked in (False, True):
+        for text in ("Hello", "κόσμε€😀" * 20, ""):
+            plain = text.encode()
+            small = (deflate.compress(plain) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4] or b"\0"
+            half = len(plain) // 2
+            whole = frame(0x81, plain, masked) + frame(0x82, plain, masked)
+            pieces = frame(0x01, plain[:half], masked) + frame(0x89, b"ping", masked)
+            pieces += frame(0x80, plain[half:], masked)
+            packed = frame(0xC1, small, masked) + frame(0x41, small[:3], masked)
+            packed += frame(0x80, small[3:], masked)
+            close = frame(0x88, b"\x03\xe8bye", masked)
+            yield from (whole + close, pieces + close, packed + close)
+            yield plain * 10
+def handshakes():
+    request = (
+        b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, superchat\r\n"
+    )
+    response = (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+    )
+    extensions = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15\r\n"
+    for head in (request, response):
+        yield head + b"\r\n"
+        yield head + extensions + b"\r\n\x81\x05Hello"
+        yield head.replace(b"\r", b"") + b"\n"
+        yield head + b" folded\r\nX : y\r\n\r\n"
+    yield response + b"Sec-WebSocket-Protocol: chat\r\n\r\n"
+    yield b"HTTP/1.1 302\r\nLocation: wss://example.com/a/../b?c#d\r\n\r\n"
+    yield b"wss://us%65r:p%40ss@Example.COM:8443/a/./b?c=d&e\n../f?g#h"
+    yield b"https://[2001:db8::192.0.2.1]:443?a b\n//[::1]/x"
+    yield b"ws://h/%zz\nhttp://127.0.0.1/..//c"
+
+
 SEEDS = {
     "fuzz-json": texts,
     "fuzz-sse": streams,
     "fuzz-gzip": members,
+    "fuzz-websocket": frames,
+    "fuzz-handshake": handshakes,
     "fuzz-roundtrip": lambda: [*streams(), *texts()],
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs sse-encode and sse-decode with peers over real sockets: interop.py DIRECTORY-OF-THE-TOOLS"""
+"""Runs the tools with peers over real sockets: interop.py DIRECTORY-OF-THE-TOOLS"""
 
 import sys
 import unittest
@@ -20,7 +20,7 @@ class Result(unittest.TestResult):
     def addSubTest(self, test, subtest, problem):
         super().addSubTest(test, subtest, problem)
         if problem:
-            print(f"FAILED {subtest}\n{(self.failures + self.errors)[-1][1]}")
+            print(f"FAILED {subtest}\n{self._exc_info_to_string(problem, test)}")
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)

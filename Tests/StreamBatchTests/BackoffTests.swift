@@ -1,6 +1,6 @@
 import Testing
 
-@testable import stream_batch
+@testable import StreamTool
 
 @Suite struct BackoffTests {
     private let backoff = Backoff(range: 1_000_000_000...60_000_000_000)

@@ -83,7 +83,7 @@ import Testing
         .decode("a bare number is seconds", "-d --max-wait 0.5", "", output: ""),
     ]
 
-    @Test(arguments: ["sse-encode", "sse-decode", "stream-sample", "stream-batch"])
+    @Test(arguments: ["sse-encode", "sse-decode", "stream-sample", "stream-batch", "ws-cat"])
     func helpAndVersion(_ tool: String) throws {
         for option in ["--help", "-h", "--hel", "-dh"] {
             let help = try run(tool, option)

@@ -4,7 +4,7 @@ import Testing
 /// What depends on where standard error leads: a terminal, the journal, a pipe.
 @Suite struct TerminalTests {
     /// The two sides of a terminal.
-    private struct Terminal {
+    struct Terminal {
         let screen: Int32
         let device: Int32
 

@@ -2,6 +2,8 @@
  * The vector instructions that Swift cannot say: masks of a block, and the three
  * loops that need a shuffle or a compression (JSON escaping, unescaping, UTF-8 validation).
  *
+ * And what a masked frame needs: exclusive-or with a key, and random keys.
+ *
  * No function reads outside [p, p + n). SSE2 is part of every x86-64 and NEON of every
  * arm64, so the inline functions are always there; the loops choose SSSE3 or AVX-512 at run time.
  */
@@ -159,6 +161,93 @@ CB_INLINE uint64_t cb_mask_string(const uint8_t *p, size_t n) {
     memcpy(block, p, n);
     return cb_mask64_string(block) & (((uint64_t)1 << n) - 1);
 }
+
+/* The four bytes of `key`, as they lie in memory, turned by n: what masks byte n and on. */
+CB_INLINE uint32_t cb_mask_turn(uint32_t key, size_t n) {
+    uint32_t twice[2] = {key, key};
+    uint32_t turned;
+    memcpy(&turned, (const uint8_t *)twice + (n & 3), 4);
+    return turned;
+}
+
+CB_INLINE void cb_mask4(uint8_t *out, const uint8_t *p, uint32_t key) {
+    uint32_t word;
+    memcpy(&word, p, 4);
+    word ^= key;
+    memcpy(out, &word, 4);
+}
+
+CB_INLINE void cb_mask8(uint8_t *out, const uint8_t *p, uint32_t key) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    word ^= (uint64_t)key << 32 | key;
+    memcpy(out, &word, 8);
+}
+
+/* Sixteen bytes in one register, whatever the machine calls it. */
+typedef uint32_t cb_words __attribute__((vector_size(16)));
+
+CB_INLINE void cb_mask16(uint8_t *out, const uint8_t *p, uint32_t key) {
+    cb_words words;
+    cb_words keys = {key, key, key, key};
+    memcpy(&words, p, 16);
+    words ^= keys;
+    memcpy(out, &words, 16);
+}
+
+/* The blocks of sixteen: returns how many bytes they are. */
+CB_INLINE size_t cb_mask_blocks(uint8_t *out, const uint8_t *p, size_t n, uint32_t key) {
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        cb_mask16(out + i, p + i, key);
+        cb_mask16(out + i + 16, p + i + 16, key);
+        cb_mask16(out + i + 32, p + i + 32, key);
+        cb_mask16(out + i + 48, p + i + 48, key);
+    }
+    for (; i + 16 <= n; i += 16) {
+        cb_mask16(out + i, p + i, key);
+    }
+    return i;
+}
+
+/* RFC 6455, section 5.3: byte i of [p, p + n) exclusive-or byte i mod 4 of the key, to out, which
+   is somewhere else. The last block overlaps the one before it. */
+CB_INLINE void cb_mask_copy(uint8_t *out, const uint8_t *p, size_t n, uint32_t key) {
+    if (n >= 16) {
+        if (cb_mask_blocks(out, p, n, key) < n) {
+            cb_mask16(out + n - 16, p + n - 16, cb_mask_turn(key, n));
+        }
+    } else if (n >= 8) {
+        cb_mask8(out, p, key);
+        cb_mask8(out + n - 8, p + n - 8, cb_mask_turn(key, n));
+    } else if (n >= 4) {
+        cb_mask4(out, p, key);
+        cb_mask4(out + n - 4, p + n - 4, cb_mask_turn(key, n));
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = p[i] ^ ((const uint8_t *)&key)[i];
+        }
+    }
+}
+
+/* The same in place: nothing may be masked twice. */
+CB_INLINE void cb_mask(uint8_t *p, size_t n, uint32_t key) {
+    size_t i = cb_mask_blocks(p, p, n, key);
+    if (n & 8) {
+        cb_mask8(p + i, p + i, key);
+        i += 8;
+    }
+    if (n & 4) {
+        cb_mask4(p + i, p + i, key);
+        i += 4;
+    }
+    for (; i < n; i++) {
+        p[i] ^= ((const uint8_t *)&key)[i & 3];
+    }
+}
+
+/* Fills [out, out + n) with bytes that nobody can foretell: getrandom(2). */
+void cb_random(uint8_t *out, size_t n);
 
 /* True when [p, p + n) is well-formed UTF-8 (Unicode 15, table 3-7). */
 int cb_utf8_valid(const uint8_t *p, size_t n);

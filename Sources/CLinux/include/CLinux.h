@@ -61,6 +61,36 @@ int clinux_reap(int process, int *status, int *signal);
 int clinux_pending(int fd);
 /* Raises the soft limit on open descriptors to `count`, or as far as the system allows. */
 void clinux_allow_descriptors(uint64_t count);
+/* A socket that listens at a numeric address, and does not wait in accept; "::" takes IPv4, too. -1
+   with errno, EINVAL when it is no address. */
+int clinux_listen(const char *host, uint16_t port);
+/* A peer's socket, close-on-exec, or -1 with errno. Does not wait. */
+int clinux_accept(int fd);
+/* The port of a socket, or 0. */
+int clinux_local_port(int fd);
+int clinux_close_on_exec(int fd);
+/* Bytes that a socket's peer has not acknowledged, or 0. */
+int clinux_unacknowledged(int fd);
+/* What clinux_take_terminal came to. */
+enum clinux_terminal {
+    /* The process is in the background. */
+    CLINUX_TERMINAL_AWAY,
+    CLINUX_TERMINAL_KEPT,
+    /* It is taken anew, or its size is another one: what the screen shows is not known. */
+    CLINUX_TERMINAL_TAKEN,
+};
+/* Sees to it that the terminal at standard input is as it was when the process ends or stops,
+   however that comes. Returns 0, or -1 when there is none. */
+int clinux_watch_terminal(void);
+/* Readable once clinux_take_terminal has something to do: the process went on after a stop, or the
+   size of the terminal changed. */
+int clinux_terminal_fd(void);
+/* From now on what is typed comes at once, unedited and unseen; keys that send signals still do. */
+enum clinux_terminal clinux_take_terminal(void);
+/* Undoes it. May be called by a signal handler. */
+void clinux_restore_terminal(void);
+/* Columns of the terminal at standard output, or 0. */
+int clinux_terminal_width(void);
 /* environ(7), which Swift takes for unsafe to read. */
 char *const *clinux_environment(void);
 

@@ -89,8 +89,8 @@ extension Delivery {
         let wasProbe = turn.isProbe && !isPermanent
         if !isStopping && !isPermanent && (wasProbe || turn.countedAttempts <= settings.retries) {
             if wasProbe { return }
-            let wait = Backoff(range: settings.backoff)
-                .wait(before: turn.countedAttempts, using: &generator)
+            let wait = settings.backoff.wait(
+                before: turn.countedAttempts, using: &generator)
             turns[index].notBefore = now + wait
             report.info("batch \(turn.batch.seq): \(ending); trying again in \(durationText(wait))")
         } else if !isStopping && settings.bisects && turn.canBeSplit {

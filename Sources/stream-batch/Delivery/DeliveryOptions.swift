@@ -15,7 +15,7 @@ struct DeliveryOptions {
     /// How often a batch is tried again.
     var retries = 0
     /// Nanoseconds: of the first wait, and of the longest.
-    var backoff: ClosedRange<UInt64> = 1_000_000_000...60_000_000_000
+    var backoff = Backoff(range: 1_000_000_000...60_000_000_000)
     /// Exit statuses after which a batch is not tried again.
     var permanent: Set<Int32> = [2, 64, 126, 127]
     var bisects = false
@@ -112,8 +112,8 @@ private var failureOptions: [Option<BatchOptions>] {
                 + " twice as much each time, up to MAX.",
             argument: .required("MIN..MAX")
         ) { settings, value in
-            let range = try backoff(value ?? "")
-            settings.deliver("--backoff") { $0.backoff = range }
+            let backoff = try Value.backoff(value ?? "")
+            settings.deliver("--backoff") { $0.backoff = backoff }
         },
         Option(
             nil, "permanent",
@@ -180,24 +180,6 @@ private var journalOptions: [Option<BatchOptions>] {
             "With --journal: wait for the disk (fdatasync) before a batch is delivered, so that"
                 + " a power failure loses nothing that was read before it."),
     ]
-}
-
-/// `MIN..MAX`, two durations.
-private func backoff(_ text: String) throws -> ClosedRange<UInt64> {
-    let bytes = Array(text.utf8)
-    let dot = UInt8(ascii: ".")
-    // The first two dots: a duration may have one, and does not end with it.
-    guard
-        let index = bytes.indices.dropLast().first(where: {
-            bytes[$0] == dot && bytes[$0 + 1] == dot
-        })
-    else { throw UsageError("expected MIN..MAX, such as 1s..60s, not '\(text)'") }
-    let least = try Value.duration(String(decoding: bytes[..<index], as: UTF8.self))
-    let most = try Value.duration(String(decoding: bytes[(index + 2)...], as: UTF8.self))
-    guard least >= 1_000_000, least <= most else {
-        throw UsageError("expected MIN..MAX with MIN from 1ms to MAX, not '\(text)'")
-    }
-    return least...most
 }
 
 /// `CODE,CODE`, or nothing for none.

@@ -1,0 +1,115 @@
+import StreamCodec
+import StreamTool
+
+/// Whether the peer is still there: pings, their pongs, and how long no message came.
+struct Keepalive {
+    private let interval: UInt64
+    private let timeout: UInt64
+    private let idleTimeout: UInt64?
+    private var nextPing: UInt64 = .max
+    /// The ping that is not answered: its number, and when it went.
+    private var outstanding: (number: UInt64, sent: UInt64)?
+    private var number: UInt64 = 0
+    private var lastBytes: UInt64 = 0
+    /// When a message came.
+    private(set) var lastMessage: UInt64 = 0
+    /// Messages that had been handed over when the ping was sent.
+    private var mark = 0
+
+    init(_ settings: CatOptions) {
+        interval = settings.ping ?? (settings.measuresLatency ? 1_000_000_000 : 30_000_000_000)
+        timeout = settings.pongTimeout
+        idleTimeout = settings.idleTimeout
+    }
+
+    mutating func open(_ now: UInt64) {
+        nextPing = interval > 0 ? now + interval : .max
+        outstanding = nil
+        lastBytes = now
+        lastMessage = now
+    }
+
+    mutating func sawBytes(_ now: UInt64) { lastBytes = now }
+    mutating func sawMessage(_ now: UInt64) { lastMessage = now }
+
+    /// The payload of the ping that is due, or nil.
+    mutating func ping(_ now: UInt64, sent: Int) -> [UInt8]? {
+        guard now >= nextPing else { return nil }
+        nextPing = now + interval
+        // One at a time: a peer that is slow to answer is not asked more.
+        guard outstanding == nil else { return nil }
+        return lastPing(now, sent: sent)
+    }
+
+    /// The payload of a ping that goes whether one is outstanding or not.
+    mutating func lastPing(_ now: UInt64, sent: Int) -> [UInt8] {
+        number += 1
+        outstanding = (number, now)
+        mark = sent
+        return Array("\(number)".utf8)
+    }
+
+    var isAnswered: Bool { outstanding == nil }
+
+    /// The round trip, nanoseconds, and the messages that the pong confirms; nil for a pong to
+    /// nothing, which RFC 6455 (5.5.3) allows.
+    mutating func pong(
+        _ payload: UnsafeBufferPointer<UInt8>, _ now: UInt64
+    ) -> (roundTrip: UInt64, confirmed: Int)? {
+        guard let ping = outstanding, payload.isEqual(to: Array("\(ping.number)".utf8)) else {
+            return nil
+        }
+        outstanding = nil
+        return (now - ping.sent, mark)
+    }
+
+    /// When the next thing is due.
+    var deadline: UInt64 {
+        min(nextPing, pongDeadline ?? .max, idleTimeout.map { lastMessage + $0 } ?? .max)
+    }
+
+    /// Whatever comes from the peer shows that it is there, and so does what it takes.
+    private var pongDeadline: UInt64? {
+        outstanding.map { max($0.sent, lastBytes) + timeout }
+    }
+
+    func pongIsOverdue(_ now: UInt64) -> Bool { pongDeadline.map { now >= $0 } ?? false }
+
+    /// No message came for too long.
+    func isIdle(_ now: UInt64) -> Bool {
+        idleTimeout.map { now >= lastMessage + $0 } ?? false
+    }
+}
+
+/// Round trips, in buckets that are 1/16 of a power of two wide: a percentile is exact to 6 %.
+struct Latency {
+    private var buckets = [Int](repeating: 0, count: 64 * 16)
+    private(set) var count = 0
+    private(set) var longest: UInt64 = 0
+
+    mutating func add(_ nanoseconds: UInt64) {
+        buckets[Self.bucket(nanoseconds)] += 1
+        count += 1
+        longest = max(longest, nanoseconds)
+    }
+
+    private static func bucket(_ value: UInt64) -> Int {
+        guard value >= 16 else { return Int(value) }
+        let exponent = 63 - value.leadingZeroBitCount
+        return (exponent - 3) * 16 + Int(value >> UInt64(exponent - 4) & 15)
+    }
+
+    /// The middle of the bucket in which this share of the round trips ends.
+    func percentile(_ share: Double) -> UInt64 {
+        let rank = max(1, Int((share * Double(count)).rounded(.up)))
+        var seen = 0
+        for (index, count) in buckets.enumerated() {
+            seen += count
+            guard seen >= rank, count > 0 else { continue }
+            if index < 16 { return UInt64(index) }
+            let width: UInt64 = 1 << UInt64(index / 16 - 1)
+            return min(longest, (16 + UInt64(index % 16)) * width + width / 2)
+        }
+        return longest
+    }
+}

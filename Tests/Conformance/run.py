@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Runs the Autobahn suite against ws-cat as a client and as a server.
+
+run.py --tools DIRECTORY [--set short|full] [--side client|server|both]
+
+Fails unless every case is OK or INFORMATIONAL. Needs pip, and gcc to
+install the suite.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import sides
+import suite
+
+ROOT = Path(__file__).resolve().parents[2]
+# All but compression, of which the suite has 18 in each of these groups: one message size and
+# way of sending it each. Three quarters of the time go there.
+PLAIN = [f"{number}.*" for number in range(1, 11)]
+DEFLATE = [f"12.{group}" for group in range(1, 6)] + [f"13.{group}" for group in range(1, 8)]
+SETS = {
+    "short": (PLAIN + [f"{group}.{last}" for group in DEFLATE for last in (1, 2, 3, 4, 6, 11, 16)],
+              385, 900),
+    "full": (PLAIN + [f"{group}.*" for group in DEFLATE], 517, 3000),
+}
+GOOD = ("OK", "INFORMATIONAL")
+
+
+def report(side, expected):
+    """Prints what failed and the totals; how many passed and failed."""
+    try:
+        cases = json.loads((side.folder / "index.json").read_text())[sides.AGENT]
+    except (OSError, KeyError, ValueError) as problem:
+        side.problems.append(f"no report: {problem!r}")
+        cases = {}
+    totals = {}
+    failed = 0
+    for case in sorted(cases, key=lambda case: [int(part) for part in case.split(".")]):
+        verdict, close = cases[case]["behavior"], cases[case]["behaviorClose"]
+        totals[verdict] = totals.get(verdict, 0) + 1
+        if verdict not in GOOD or close not in GOOD:
+            failed += 1
+            print(f"FAILED as {side.name}, case {case}: {verdict}, close {close}:"
+                  f" {explanation(side.folder / cases[case]['reportfile'])}")
+    # One that is missing is one that failed.
+    failed += expected - len(cases)
+    for problem in side.problems:
+        print(f"FAILED as {side.name}, {problem}")
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in sorted(totals.items()))
+    print(f"as {side.name}: {listed or 'nothing'} of {expected}; {side.folder}/index.html")
+    return expected - failed, failed + len(side.problems)
+
+
+def explanation(path):
+    try:
+        case = json.loads(path.read_text())
+        return " ".join(f"{case['result']} {case['resultClose']} ({path})".split())[:400]
+    except (OSError, KeyError, ValueError):
+        return str(path)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--tools", type=Path, required=True, metavar="DIRECTORY")
+    parser.add_argument("--set", choices=SETS, default="short")
+    parser.add_argument("--side", choices=["client", "server", "both"], default="both")
+    parser.add_argument("--build", type=Path, default=ROOT / ".build", metavar="DIRECTORY")
+    return parser.parse_args()
+
+
+def end(*_):
+    sys.exit("interrupted")
+
+
+def main():
+    signal.signal(signal.SIGTERM, end)
+    options = arguments()
+    tool = options.tools.resolve() / "ws-cat"
+    if not tool.exists():
+        sys.exit(f"no {tool}")
+    try:
+        wstest, environment = suite.install(options.build.resolve())
+    except suite.CannotInstall as problem:
+        sys.exit(str(problem))
+    cases, expected, seconds = SETS[options.set]
+    runs = []
+    for name, run in [("client", sides.as_client), ("server", sides.as_server)]:
+        if options.side not in (name, "both"):
+            continue
+        folder = options.build.resolve() / "conformance" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        side = sides.Side(name, wstest, environment, cases, folder, seconds)
+        runs.append((side, threading.Thread(target=run_one, args=(run, side, str(tool)),
+                                            daemon=True)))
+    for _, thread in runs:
+        thread.start()
+    try:
+        for _, thread in runs:
+            thread.join()
+    finally:
+        for side, _ in runs:
+            side.stop()
+    results = [report(side, expected) for side, _ in runs]
+    failed = sum(failed for _, failed in results)
+    print(f"{sum(passed for passed, _ in results)} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def run_one(run, side, tool):
+    try:
+        run(side, tool)
+    except Exception as problem:
+        side.problems.append(f"the driver: {problem!r}")
+        side.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""ws-cat over TLS, with an authority that nobody but the test knows."""
+
+import ssl
+import tempfile
+import unittest
+
+from authority import Authority, pin, server_context
+from peers import run
+from ws_peers import MESSAGES, messages, outcome, records, saying, websockets_server
+
+
+class TLS(unittest.TestCase):
+    """wss:// and who is believed."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.authority = Authority(folder.name, "authority")
+        cls.other = Authority(folder.name, "other")
+        cls.pair = cls.authority.issue("localhost", "DNS:localhost,IP:127.0.0.1")
+        cls.elsewhere = cls.authority.issue("elsewhere", "DNS:elsewhere.example")
+        cls.client = cls.authority.issue("client")
+        cls.stranger = cls.other.issue("stranger")
+
+    def server(self, pair=None, answer=saying("1"), clients=None):
+        return websockets_server(answer, ssl=server_context(*(pair or self.pair), clients))
+
+    def test_every_kind_of_message(self):
+        with websockets_server(ssl=server_context(*self.pair)) as seen:
+            for options in ["", "--compress=off"]:
+                output = run(f"ws-cat -r --no-close -n {len(MESSAGES)} {options}"
+                             f" --cacert {self.authority.certificate} {seen.url}",
+                             records(MESSAGES))
+                self.assertEqual(messages(output), MESSAGES)
+
+    def test_a_name(self):
+        with self.server() as seen:
+            url = f"wss://localhost:{seen.port}/"
+            self.assertEqual(run(f"ws-cat --no-close --cacert {self.authority.certificate} {url}"),
+                             b"1\n")
+            self.assertEqual(seen.requests[0].headers["Host"], f"localhost:{seen.port}")
+
+    def refused(self, options, status=77, **server):
+        with self.server(**server) as seen:
+            done = outcome(f"ws-cat --no-close {options} {seen.url}", b"2\n")
+            self.assertEqual((done.returncode, done.stdout), (status, b""), done.stderr)
+            self.assertNotEqual(done.stderr, b"")
+            # It came no further than to the certificate.
+            self.assertEqual(seen.requests, [])
+
+    def test_an_unknown_authority(self):
+        self.refused("")
+        self.refused(f"--cacert {self.other.certificate}")
+
+    def test_another_name(self):
+        self.refused(f"--cacert {self.authority.certificate}", pair=self.elsewhere)
+
+    def test_a_name_that_is_given(self):
+        with self.server(self.elsewhere) as seen:
+            self.assertEqual(run(f"ws-cat --no-close --cacert {self.authority.certificate}"
+                                 f" --servername elsewhere.example {seen.url}"), b"1\n")
+
+    def test_insecure(self):
+        for pair in [self.pair, self.elsewhere]:
+            with self.server(pair) as seen:
+                self.assertEqual(run(f"ws-cat --no-close --insecure {seen.url}"), b"1\n")
+
+    def test_pins(self):
+        right, wrong = pin(self.pair[0]), pin(self.elsewhere[0])
+        trust = f"--cacert {self.authority.certificate}"
+        with self.server() as seen:
+            self.assertEqual(run(f"ws-cat --no-close {trust} --pinnedpubkey '{right}' {seen.url}"),
+                             b"1\n")
+            self.assertEqual(run(f"ws-cat --no-close --insecure --pinnedpubkey '{wrong};{right}'"
+                                 f" {seen.url}"), b"1\n")
+        self.refused(f"{trust} --pinnedpubkey '{wrong}'")
+        # Whoever is not verified is pinned all the same.
+        self.refused(f"--insecure --pinnedpubkey '{wrong}'")
+
+    def test_client_certificates(self):
+        trust = f"--cacert {self.authority.certificate}"
+        with self.server(clients=self.authority.certificate) as seen:
+            certificate, key = self.client
+            self.assertEqual(run(f"ws-cat --no-close {trust} --cert {certificate} --key {key}"
+                                 f" {seen.url}"), b"1\n")
+            # With TLS 1.3 the refusal comes when the client believes to be connected.
+            for pair in [None, self.stranger]:
+                ours = f"--cert {pair[0]} --key {pair[1]}" if pair else ""
+                done = outcome(f"ws-cat --no-close {trust} {ours} {seen.url}", b"2\n")
+                self.assertIn(done.returncode, [69, 77], done.stderr)
+                self.assertEqual(done.stdout, b"")
+            self.assertEqual(len(seen.requests), 1)
+
+    def test_a_server_without_tls(self):
+        with websockets_server() as seen:
+            done = outcome(f"ws-cat --no-close wss://127.0.0.1:{seen.port}/")
+        self.assertIn(done.returncode, [69, 77], done.stderr)
+
+    def test_versions(self):
+        for version in [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]:
+            context = server_context(*self.pair)
+            context.minimum_version = context.maximum_version = version
+            with websockets_server(saying("1"), ssl=context) as seen:
+                self.assertEqual(run(f"ws-cat --no-close --cacert {self.authority.certificate}"
+                                     f" {seen.url}"), b"1\n")

@@ -1,0 +1,266 @@
+import Foundation
+import Testing
+
+/// When and how the connection is closed.
+@Suite struct WsEndingTests {
+    /// Unless told otherwise it waits until the peer has answered a ping, and then is silent.
+    @Test func repliesAreWaitedFor() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t", peer)
+        let connection = try peer.accept()
+        tool.write("a\nb\n")
+        tool.closeInput()
+        #expect(try connection.frame()?.text == "a")
+        #expect(try connection.frame()?.text == "b")
+        let ping = try #require(try connection.frame())
+        #expect(ping.kind == .ping)
+        // The replies of a slow peer come before its pong, and a few behind.
+        usleep(200_000)
+        connection.send("A")
+        connection.send(WsFrame(.pong, ping.payload))
+        connection.send("B")
+        #expect(try connection.drain().close?.code == 1000)
+        let result = tool.finish()
+        #expect(result.text == "A\nB\n")
+        #expect(result.ending == .exit(0))
+        #expect(result.errors.isEmpty)
+    }
+
+    @Test func aPeerWithoutPongsIsLeftAfterTwoSeconds() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t", peer)
+        let connection = try peer.accept()
+        connection.answersPings = false
+        tool.write("a\n")
+        tool.closeInput()
+        let began = now()
+        #expect(try connection.drain().close?.code == 1000)
+        #expect((1.8...8).contains(now() - began))
+        #expect(tool.finish().ending == .exit(0))
+    }
+
+    @Test func waitZeroWaitsForNothing() throws {
+        let run = try talk("-t --wait 0", "a\n") { $0.answersPings = false }
+        #expect(run.transcript.frames.map(\.kind) == [.text])
+        #expect(run.result.ending == .exit(0))
+    }
+
+    @Test func waitWaits() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --wait 400ms", peer)
+        let connection = try peer.accept()
+        tool.write("a\n")
+        tool.closeInput()
+        #expect(try connection.frame()?.text == "a")
+        let began = now()
+        connection.send("A")
+        #expect(try connection.next()?.kind == .close)
+        #expect(now() - began > 0.3)
+        connection.send(.close(1000))
+        connection.hangUp()
+        #expect(tool.finish().text == "A\n")
+    }
+
+    @Test func noCloseReceivesOn() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --no-close", peer)
+        let connection = try peer.accept()
+        tool.write("a\n")
+        tool.closeInput()
+        #expect(try connection.next()?.text == "a")
+        usleep(200_000)
+        connection.send("late")
+        #expect(tool.prints("late\n"))
+        connection.send(.close(1000))
+        #expect(try connection.drain().close?.code == 1000)
+        #expect(tool.finish().ending == .exit(0))
+    }
+
+    @Test func countedMessages() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t -n 2", peer)
+        let connection = try peer.accept()
+        for text in ["a", "b", "c"] { connection.send(text) }
+        // Its input is still open.
+        #expect(try connection.drain().close?.code == 1000)
+        let result = tool.finish()
+        #expect(result.text == "a\nb\n")
+        #expect(result.ending == .exit(0))
+        #expect(result.errors.isEmpty)
+    }
+
+    @Test func aCountThatIsNotReached() throws {
+        let run = try talk("-t -n 3") {
+            $0.send("a")
+            $0.send(.close(1000))
+        }
+        #expect(run.result.text == "a\n")
+        #expect(run.result.ending == .exit(0))
+    }
+
+    // MARK: One
+
+    @Test func oneReply() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-1", peer)
+        let connection = try peer.accept()
+        tool.write("\"ping\"\n\"more\"\n")
+        #expect(try connection.next()?.text == "\"ping\"")
+        connection.send("\"pong\"")
+        connection.send("\"another\"")
+        let transcript = try connection.drain()
+        #expect(transcript.texts == [])
+        #expect(transcript.close?.code == 1000)
+        let result = tool.finish()
+        #expect(result.text == "\"pong\"\n")
+        #expect(result.ending == .exit(0))
+        #expect(result.errors.isEmpty)
+    }
+
+    @Test(arguments: [WsFrame.close(1000), .close(1011, "sorry"), .close(1008), .close(nil)])
+    func noReply(_ frame: WsFrame) throws {
+        let peer = try WsPeer()
+        let tool = try cat("-1", peer)
+        let connection = try peer.accept()
+        tool.write("1\n")
+        tool.closeInput()
+        #expect(try connection.next()?.text == "1")
+        connection.send(frame)
+        #expect(try connection.drain().close?.code == frame.code)
+        let result = tool.finish()
+        #expect(result.output.isEmpty)
+        #expect(result.ending == .exit(frame.code == 1008 ? 77 : 69))
+        #expect(result.errors.contains("ws-cat: no reply: the peer closed with "))
+    }
+
+    @Test func noReplyInTime() throws {
+        let run = try talk("-1 --max-time 300ms", "1\n")
+        #expect(run.texts == ["1"])
+        #expect(run.close?.code == 1000)
+        #expect(run.result.ending == .exit(69))
+    }
+
+    @Test func noLine() throws {
+        let run = try talk("-1", "\n")
+        #expect(run.texts == [])
+        #expect(run.result.ending == .exit(65))
+        #expect(run.result.errors.hasSuffix("no line to send\n"))
+    }
+
+    @Test func aBadLine() throws {
+        let run = try talk("-1", "nope\n")
+        #expect(run.texts == [])
+        #expect(run.result.ending == .exit(65))
+        #expect(run.result.errors.hasPrefix("ws-cat: -:1:"))
+    }
+
+    @Test func oneWithALineOfTheCommand() throws {
+        let peer = try WsPeer()
+        let tool = try cat(["-1", "-e", "{\"op\": 1}", peer.url])
+        tool.closeInput()
+        let connection = try peer.accept()
+        #expect(try connection.next()?.text == "{\"op\": 1}")
+        connection.send("{\"ok\": 1}")
+        #expect(try connection.drain().close?.code == 1000)
+        let result = tool.finish()
+        #expect(result.text == "{\"ok\": 1}\n")
+        #expect(result.ending == .exit(0))
+    }
+
+    @Test func oneRefused() throws {
+        let result = try run("ws-cat", "-1 ws://127.0.0.1:\(try unusedPort())/", "1\n")
+        #expect(result.ending == .exit(69))
+        #expect(result.errors.contains("Connection refused"))
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    // MARK: Time
+
+    @Test func maxTime() throws {
+        let began = now()
+        let run = try talk("-t --no-close --max-time 300ms", "a\n") { $0.send("b") }
+        #expect(now() - began > 0.29)
+        #expect(run.texts == ["a"])
+        #expect(run.close?.code == 1000)
+        #expect(run.result.text == "b\n")
+        #expect(run.result.ending == .exit(0))
+    }
+
+    @Test func maxTimeWithoutAConnection() throws {
+        let peer = try WsPeer()
+        let tool = try cat("--max-time 300ms", peer)
+        let connection = try peer.acceptRaw()
+        let result = tool.finish()
+        #expect(result.ending != .timeLimit)
+        #expect(try connection.ends(within: 5))
+    }
+
+    @Test func aCloseThatIsNeverAnswered() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --wait 0 --close-timeout 300ms", peer)
+        let connection = try peer.accept()
+        tool.closeInput()
+        #expect(try connection.next()?.kind == .close)
+        let began = now()
+        let result = tool.finish()
+        #expect((0.2...5).contains(now() - began))
+        #expect(result.ending == .exit(69))
+        #expect(result.errors == "ws-cat: the peer did not answer the close\n")
+    }
+
+    /// A peer that keeps sending instead of closing does not keep the tool.
+    @Test func messagesInsteadOfAnAnswer() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --wait 0 --close-timeout 300ms", peer)
+        let connection = try peer.accept()
+        tool.closeInput()
+        #expect(try connection.next()?.kind == .close)
+        let limit = now() + 10
+        while tool.waitForEnd(seconds: 0) == nil, now() < limit {
+            connection.send("more")
+            usleep(5_000)
+        }
+        #expect(tool.finish().ending == .exit(69))
+    }
+
+    /// A peer that answers the close and keeps the connection is left after a while.
+    @Test func aPeerThatDoesNotHangUp() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --wait 0", peer)
+        let connection = try peer.accept()
+        tool.closeInput()
+        #expect(try connection.next()?.kind == .close)
+        connection.send(.close(1000))
+        let began = now()
+        #expect(tool.finish().ending == .exit(0))
+        #expect(now() - began < 6)
+    }
+
+    @Test func theHandshakeNeverEnds() throws {
+        let peer = try WsPeer()
+        let tool = try cat("--connect-timeout 300ms", peer)
+        let connection = try peer.acceptRaw()
+        try connection.readHead()
+        connection.write("HTTP/1.1 101 Switching")
+        let result = tool.finish()
+        #expect(result.ending == .exit(69))
+        #expect(result.errors.contains("(see --connect-timeout)"))
+    }
+
+    /// Everything in a file arrives, and in order.
+    @Test func aFileArrivesWhole() throws {
+        let folder = try TemporaryFolder()
+        let text = (0..<200_000).map { "{\"n\":\($0)}\n" }.joined()
+        let file = opened(try folder.write(text, to: "lines"))
+        defer { close(file) }
+        let server = try WsServer()
+        let client = try cat(["--stats", server.url], stdin: .descriptor(file))
+        let served = server.session.finish()
+        #expect(served.output == Array(text.utf8))
+        #expect(served.ending == .exit(0))
+        let result = client.finish()
+        #expect(result.ending == .exit(0))
+        #expect(result.counter("sent") == 200_000)
+        #expect(result.counter("unconfirmed") == 0)
+    }
+}
