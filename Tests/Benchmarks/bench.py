@@ -281,7 +281,7 @@ SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "batch": array
 def main() -> None:
     options = parse_options()
     names = options.only or list(SECTIONS)
-    ours = ["sse-encode", "sse-decode", "stream-sample", "stream-batch"]
+    ours = ["sse-encode", "sse-decode", "stream-sample", "stream-batch", "ws-cat"]
     ours += ["bench-json"] if "validate" in names else []
     for tool in ours:
         if not (options.tools / tool).exists():
