@@ -69,27 +69,12 @@ extension RequestOptions {
     private static func field(_ line: String) -> Field? {
         let bytes = Array(line.utf8)
         guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon > 0,
-            bytes[..<colon].allSatisfy(isToken),
-            !bytes.contains(where: { $0 < 32 && $0 != 9 || $0 == 127 })
+            bytes[..<colon].allSatisfy(\.isTokenCharacter), !bytes.contains(where: \.isControl)
         else { return nil }
-        let value = bytes[(colon + 1)...].drop(while: isBlank)
-        let end = value.lastIndex { !isBlank($0) }.map { $0 + 1 } ?? value.startIndex
         return (
             String(decoding: bytes[..<colon], as: UTF8.self),
-            String(decoding: value[..<end], as: UTF8.self)
+            String(decoding: bytes[(colon + 1)...].trimmed, as: UTF8.self)
         )
-    }
-
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
-
-    /// RFC 9110, section 5.6.2.
-    private static func isToken(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 
     /// The value, or what the file has that it names as `@FILE`.

@@ -70,42 +70,14 @@ package struct EventRecord {
     package init(
         _ line: UnsafeBufferPointer<UInt8>, maxDepth: Int = JSON.defaultMaxDepth
     ) throws(RecordError) {
-        var scanner = unsafe JSONScanner(line, maxDepth: maxDepth)
-        var problem: RecordError?
-        do throws(JSONError) {
-            problem = try unsafe read(line, &scanner)
-            try scanner.finish()
-        } catch {
-            let earliest = scanner.earliest(error)
-            throw RecordError(offset: earliest.offset, reason: .json(earliest.reason))
-        }
-        if let problem { throw problem }
-    }
-
-    /// Reads the members and returns what is wrong with the first that is wrong.
-    private mutating func read(
-        _ line: UnsafeBufferPointer<UInt8>, _ scanner: inout JSONScanner
-    ) throws(JSONError) -> RecordError? {
-        scanner.skipWhitespace()
-        guard scanner.next == UInt8(ascii: "{") else {
-            let start = scanner.position
-            try scanner.skipValue()
-            return RecordError(offset: start, reason: .notAnObject)
-        }
-        var problem: RecordError?
-        var isFirst = true
-        try scanner.enter()
-        while let key = try scanner.nextKey(isFirst: isFirst) {
-            isFirst = false
-            let value = try scanner.valueRange()
-            let name = unsafe line.slice(key)
-            if let reason = unsafe take(value, for: name, of: line), problem == nil {
-                let isKey = reason.concernsKey
-                problem = RecordError(
-                    offset: isKey ? key.lowerBound - 1 : value.lowerBound, reason: reason)
+        try unsafe JSONScanner.readRecord(line, maxDepth: maxDepth, notAnObject: .notAnObject) {
+            key, value in
+            guard let reason = unsafe take(value, for: line.slice(key), of: line) else {
+                return nil
             }
+            let offset = reason.concernsKey ? key.lowerBound - 1 : value.lowerBound
+            return RecordError(offset: offset, reason: reason)
         }
-        return problem
     }
 
     /// Takes one member in; what is wrong with it, or nil.

@@ -204,7 +204,7 @@ extension HTTPHead.Start {
 
 extension UInt8 {
     /// A tchar: RFC 9110, section 5.6.2.
-    var isTokenCharacter: Bool {
+    package var isTokenCharacter: Bool {
         switch self {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
         default: "!#$%&'*+-.^_`|~".utf8.contains(self)
@@ -212,10 +212,10 @@ extension UInt8 {
     }
 
     /// A space or a tab: RFC 9110, section 5.6.3.
-    var isSpace: Bool { self == 0x20 || self == 0x09 }
+    package var isSpace: Bool { self == 0x20 || self == 0x09 }
 
     /// What no line of a head may have: the tab is the only control character there.
-    var isControl: Bool { self < 0x20 && self != 0x09 || self == 0x7F }
+    package var isControl: Bool { self < 0x20 && self != 0x09 || self == 0x7F }
 
     var isDigit: Bool { (0x30...0x39).contains(self) }
 
@@ -226,7 +226,7 @@ extension UInt8 {
 
 extension BidirectionalCollection<UInt8> {
     /// Without the spaces and tabs at both ends.
-    var trimmed: SubSequence {
+    package var trimmed: SubSequence {
         guard let start = firstIndex(where: { !$0.isSpace }),
             let last = lastIndex(where: { !$0.isSpace })
         else { return self[endIndex...] }

@@ -146,12 +146,16 @@ extension ClientHandshake {
     /// another status than 101, a wrong Upgrade, Connection or Sec-WebSocket-Accept, and a
     /// subprotocol or extension that was not offered.
     package func check(_ head: HTTPHead) throws(HandshakeError) -> Agreement {
-        guard case .response(let status, let reason, _) = head.start else {
+        guard case .response(let status, let reason, let minor) = head.start else {
             throw HandshakeError("the server sent a request instead of a response")
         }
         guard status == 101 else {
             let words = reason.isEmpty ? "" : " " + reason.shown
             throw HandshakeError("the server answered \(status)\(words) instead of 101")
+        }
+        // RFC 9110, sections 7.8 and 15.2: HTTP/1.0 has no Upgrade, and a 101 no body.
+        guard minor >= 1, head.first("Transfer-Encoding") == nil else {
+            throw HandshakeError("the 101 is of HTTP/1.0, or has a Transfer-Encoding")
         }
         guard head.hasToken("websocket", in: "Upgrade") else {
             throw HandshakeError("the response has no Upgrade: websocket")

@@ -18,39 +18,13 @@ package struct MessageRecord {
     package init(
         _ line: UnsafeBufferPointer<UInt8>, maxDepth: Int = JSON.defaultMaxDepth
     ) throws(RecordError) {
-        var scanner = unsafe JSONScanner(line, maxDepth: maxDepth)
-        var problem: RecordError?
-        do throws(JSONError) {
-            problem = try unsafe read(line, &scanner)
-            try scanner.finish()
-        } catch {
-            let earliest = scanner.earliest(error)
-            throw RecordError(offset: earliest.offset, reason: .json(earliest.reason))
+        try unsafe JSONScanner.readRecord(
+            line, maxDepth: maxDepth,
+            notAnObject: .message("expected a message record, an object\(Self.hint)")
+        ) { key, value in
+            unsafe take(value, for: key, of: line)
         }
-        if let problem { throw problem }
         try unsafe check(line)
-    }
-
-    /// Reads the members and returns what is wrong with the first that is wrong.
-    private mutating func read(
-        _ line: UnsafeBufferPointer<UInt8>, _ scanner: inout JSONScanner
-    ) throws(JSONError) -> RecordError? {
-        scanner.skipWhitespace()
-        guard scanner.next == UInt8(ascii: "{") else {
-            let start = scanner.position
-            try scanner.skipValue()
-            return RecordError(
-                offset: start, reason: .message("expected a message record, an object\(Self.hint)"))
-        }
-        var problem: RecordError?
-        var isFirst = true
-        try scanner.enter()
-        while let key = try scanner.nextKey(isFirst: isFirst) {
-            isFirst = false
-            let value = try scanner.valueRange()
-            if problem == nil { problem = unsafe take(value, for: key, of: line) }
-        }
-        return problem
     }
 
     private static var hint: String { " (--data sends any JSON value as it is)" }

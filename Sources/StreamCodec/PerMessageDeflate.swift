@@ -28,10 +28,10 @@ package struct DeflateParameters: Equatable, Sendable {
         _ value: String, windowBits: Int, noContextTakeover: Bool
     ) throws(HandshakeError) -> DeflateParameters? {
         guard let extensions = WebSocketExtension.parse(value) else {
-            throw HandshakeError("malformed Sec-WebSocket-Extensions: \(value)")
+            throw HandshakeError("malformed Sec-WebSocket-Extensions: \(value.shown)")
         }
         if let other = extensions.first(where: { !$0.isDeflate }) {
-            throw HandshakeError("extension that was not offered: \(other.name)")
+            throw HandshakeError("extension that was not offered: \(other.name.shown)")
         }
         guard let answer = extensions.first else { return nil }
         guard extensions.count == 1 else {

@@ -53,7 +53,7 @@ private struct FieldReader {
     }
 
     mutating func takeToken() -> String? {
-        let token = rest.prefix { Self.isTokenByte($0) }
+        let token = rest.prefix(while: \.isTokenCharacter)
         if token.isEmpty { return nil }
         rest = rest.dropFirst(token.count)
         skipSpace()
@@ -68,7 +68,7 @@ private struct FieldReader {
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "\"") {
                 skipSpace()
-                let isToken = !text.isEmpty && text.allSatisfy { Self.isTokenByte($0) }
+                let isToken = !text.isEmpty && text.allSatisfy(\.isTokenCharacter)
                 return isToken ? String(decoding: text, as: UTF8.self) : nil
             }
             if byte == UInt8(ascii: "\\") {
@@ -82,16 +82,6 @@ private struct FieldReader {
     }
 
     private mutating func skipSpace() {
-        rest = rest.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-    }
-
-    /// RFC 9110 section 5.6.2.
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
+        rest = rest.drop(while: \.isSpace)
     }
 }

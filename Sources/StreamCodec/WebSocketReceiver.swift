@@ -8,6 +8,9 @@ package struct WebSocketReceiver: ~Copyable {
     /// What is kept of a buffer that a message has filled, in bytes. One that was longer than this
     /// leaves its memory.
     private static let kept = 1 << 20
+    /// The first byte of a frame that is a message: FIN, no reserved bit, and the opcode.
+    private static var wholeText: UInt8 { 0x81 }
+    private static var wholeBinary: UInt8 { 0x82 }
 
     /// How the next call begins.
     private enum State {
@@ -91,7 +94,7 @@ package struct WebSocketReceiver: ~Copyable {
         var read = 0
         var written = 0
         var count = 0
-        while let frame = unsafe plainText(bytes, at: read) {
+        while let frame = unsafe plainFrame(Self.wholeText, bytes, at: read) {
             unsafe (output + written).update(
                 from: bytes.baseAddress! + frame.lowerBound, count: frame.count)
             written += frame.count
@@ -109,12 +112,13 @@ package struct WebSocketReceiver: ~Copyable {
         return count
     }
 
-    /// Where the payload is of the frame at `offset`, when that is a short, complete text message.
+    /// Where the payload is of the frame at `offset`, when that is a short, complete message of
+    /// this opcode in one frame without reserved bits.
     @inline(__always)
-    private func plainText(
-        _ bytes: UnsafeBufferPointer<UInt8>, at offset: Int
+    private func plainFrame(
+        _ first: UInt8, _ bytes: UnsafeBufferPointer<UInt8>, at offset: Int
     ) -> Range<Int>? {
-        guard unsafe offset + 4 <= bytes.count && bytes[offset] == 0x81 else { return nil }
+        guard unsafe offset + 4 <= bytes.count && bytes[offset] == first else { return nil }
         var length = unsafe Int(bytes[offset + 1])
         var start = offset + 2
         if length == 126 {
@@ -145,28 +149,16 @@ package struct WebSocketReceiver: ~Copyable {
     /// A data frame that is a message, and complete: no state is touched but where it is.
     @inline(__always)
     private mutating func takePlain(_ queue: borrowing ByteQueue) -> Kind? {
+        guard case .between = state, !isServer else { return nil }
         let bytes = unsafe queue.bytes
-        guard case .between = state, !isServer, bytes.count >= 4 else { return nil }
-        // FIN, no reserved bit, and opcode 1 or 2.
-        let first = unsafe bytes[0]
-        guard first == 0x81 || first == 0x82 else { return nil }
-        var length = unsafe Int(bytes[1])
-        var head = 2
-        if length == 126 {
-            length = unsafe Int(bytes[2]) << 8 | Int(bytes[3])
-            head = 4
-            guard length > 125 else { return nil }
-        } else if length > 126 {
-            return nil
+        if let text = unsafe plainFrame(Self.wholeText, bytes, at: 0) {
+            guard unsafe UTF8Text.isValid(bytes.slice(text)) else { return nil }
+            (start, taken) = (text.lowerBound, text.upperBound)
+            return .text
         }
-        guard length <= maxMessage, bytes.count - head >= length else { return nil }
-        if first == 0x81 {
-            let isText = unsafe UTF8Text.isValid(bytes.slice(head..<(head + length)))
-            guard isText else { return nil }
-        }
-        start = head
-        taken = head + length
-        return first == 0x81 ? .text : .binary
+        guard let binary = unsafe plainFrame(Self.wholeBinary, bytes, at: 0) else { return nil }
+        (start, taken) = (binary.lowerBound, binary.upperBound)
+        return .binary
     }
 
     /// What `next` does with anything that is not a plain frame.

@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 
-from peers import PATIENCE_SECONDS
+from peers import PATIENCE_SECONDS, accepting, shut
 
 CLONE_NEWNET = 0x40000000
 
@@ -30,9 +30,11 @@ def middle(port, work):
     """A proxy in front of a port, which calls `work` with itself, its client and its server."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=100)
     proxy = Middle(listener.getsockname()[1])
-    threads, sockets = [], []
+    sockets = []
 
     def relay(client):
+        proxy.count += 1
+        sockets.append(client)
         try:
             with client, socket.create_connection(("127.0.0.1", port)) as server:
                 sockets.append(server)
@@ -42,31 +44,11 @@ def middle(port, work):
         except OSError:
             pass  # One of the two is gone, and the other is then.
 
-    def accept():
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return  # The listener was closed.
-            proxy.count += 1
-            sockets.append(client)
-            threads.append(threading.Thread(target=relay, args=[client], daemon=True))
-            threads[-1].start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for each in sockets:
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # It is closed.
-        for each in [thread, *threads]:
-            each.join(PATIENCE_SECONDS)
+    with accepting(listener, relay):
+        try:
+            yield proxy
+        finally:
+            shut(sockets)
 
 
 def swallowing(proxy, client, server):

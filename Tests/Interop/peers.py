@@ -60,6 +60,40 @@ def started(command, **streams):
 
 
 @contextmanager
+def accepting(listener, talk):
+    """Calls `talk` with each connection, in a thread of its own, to the end of the block."""
+    threads = []
+
+    def accept():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # The listener was closed.
+            threads.append(threading.Thread(target=talk, args=[connection], daemon=True))
+            threads[-1].start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for each in [thread, *threads]:
+            each.join(PATIENCE_SECONDS)
+
+
+def shut(sockets):
+    """Ends what is sent and received on these sockets."""
+    for each in sockets:
+        try:
+            each.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # It is closed.
+
+
+@contextmanager
 def server(answer):
     """The URL of a server on the loopback interface that calls `answer` with each connection."""
     errors = []

@@ -4,10 +4,9 @@ import base64
 import selectors
 import socket
 import struct
-import threading
 from contextlib import contextmanager
 
-from peers import PATIENCE_SECONDS, read_request
+from peers import PATIENCE_SECONDS, accepting, read_request
 
 
 class Proxy:
@@ -24,7 +23,6 @@ def proxy(talk, user=None, names=None):
     """A proxy that wants `user` (name, password) and maps the host names in `names`."""
     listener = socket.create_server(("127.0.0.1", 0))
     seen = Proxy(listener.getsockname()[1])
-    threads = []
 
     def answer(connection):
         try:
@@ -40,24 +38,8 @@ def proxy(talk, user=None, names=None):
         except OSError:
             pass  # A client that left. What it saw is for the test to judge.
 
-    def accept():
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return  # The listener was closed.
-            threads.append(threading.Thread(target=answer, args=[connection], daemon=True))
-            threads[-1].start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
+    with accepting(listener, answer):
         yield seen
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for each in [thread, *threads]:
-            each.join(PATIENCE_SECONDS)
 
 
 def relay(one, other):

@@ -8,7 +8,7 @@ import struct
 import threading
 from contextlib import contextmanager
 
-from peers import PATIENCE_SECONDS
+from peers import PATIENCE_SECONDS, accepting, shut
 
 # RFC 6455, section 5.2.
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -116,9 +116,12 @@ def raw_server(answer, opens=True, port=0, listener=None, tls=None):
     breaks ends the answer."""
     listener = listener or socket.create_server(("127.0.0.1", port), backlog=100)
     seen = Peers(*listener.getsockname(), "wss" if tls else "ws")
-    threads, errors, sockets = [], [], []
+    errors, sockets = [], []
 
     def talk(connection):
+        seen.count += 1
+        if tls:
+            connection.settimeout(PATIENCE_SECONDS)
         try:
             with connection if not tls else tls.wrap_socket(connection, True) as stream:
                 sockets.append(stream)
@@ -131,31 +134,10 @@ def raw_server(answer, opens=True, port=0, listener=None, tls=None):
         except Exception as error:  # Raised where the test can see it.
             errors.append(error)
 
-    def accept():
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return  # The listener was closed.
-            seen.count += 1
-            if tls:
-                connection.settimeout(PATIENCE_SECONDS)
-            threads.append(threading.Thread(target=talk, args=[connection], daemon=True))
-            threads[-1].start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for connection in sockets:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # It is closed.
-        for each in [thread, *threads]:
-            each.join(PATIENCE_SECONDS)
+    with accepting(listener, talk):
+        try:
+            yield seen
+        finally:
+            shut(sockets)
     if errors:
         raise errors[0]

@@ -1,8 +1,10 @@
 """ws-cat over TLS, with an authority that nobody but the test knows."""
 
 import ssl
+import subprocess
 import tempfile
 import unittest
+from pathlib import Path
 
 from authority import Authority, pin, server_context
 from peers import run
@@ -52,6 +54,21 @@ class TLS(unittest.TestCase):
     def test_an_unknown_authority(self):
         self.refused("")
         self.refused(f"--cacert {self.other.certificate}")
+
+    def test_authorities_of_the_environment(self):
+        hashed = subprocess.run(
+            ["openssl", "x509", "-noout", "-hash", "-in", str(self.authority.certificate)],
+            check=True, capture_output=True, text=True).stdout.strip()
+        with tempfile.TemporaryDirectory() as folder, self.server() as seen:
+            Path(folder, f"{hashed}.0").symlink_to(Path(self.authority.certificate).resolve())
+            for name, right, wrong in [
+                    ("SSL_CERT_FILE", self.authority.certificate, self.other.certificate),
+                    ("SSL_CERT_DIR", folder, "/var/empty")]:
+                with self.subTest(name):
+                    done = outcome(f"ws-cat --no-close {seen.url}", **{name: str(right)})
+                    self.assertEqual((done.returncode, done.stdout), (0, b"1\n"), done.stderr)
+                    done = outcome(f"ws-cat --no-close {seen.url}", **{name: str(wrong)})
+                    self.assertEqual((done.returncode, done.stdout), (77, b""), done.stderr)
 
     def test_another_name(self):
         self.refused(f"--cacert {self.authority.certificate}", pair=self.elsewhere)
