@@ -8,7 +8,9 @@ FUZZ_SECONDS ?= 60
 export SWIFT
 
 TOOLS := sse-encode sse-decode stream-sample stream-batch ws-cat
-FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip fuzz-websocket fuzz-handshake
+# What a tool becomes for a part of its work; nobody calls these by name.
+PARTS := sse-decode-url
+FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip fuzz-websocket fuzz-handshake fuzz-json-stream
 RELEASE := $(abspath $(BUILD))/release
 PYTHON := $(BUILD)/venv/bin/python
 # Where bench.py keeps its corpora and looks for peers, whatever BUILD is.
@@ -17,6 +19,7 @@ PAGES := $(wildcard man/*.1 man/*.7)
 
 root := $(DESTDIR)$(PREFIX)
 installed := $(addprefix $(root)/bin/,$(TOOLS)) \
+	$(addprefix $(root)/libexec/streamutils/,$(PARTS)) \
 	$(foreach page,$(PAGES),$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(addprefix $(root)/share/bash-completion/completions/,$(TOOLS)) \
 	$(addprefix $(root)/share/zsh/site-functions/_,$(TOOLS)) \
@@ -54,13 +57,14 @@ $(PYTHON): Tests/Interop/requirements.txt
 	@touch $@
 
 # Not `all`: `sudo make install` behind `make` must not build as root.
-$(addprefix $(RELEASE)/,$(TOOLS)):
+$(addprefix $(RELEASE)/,$(TOOLS) $(PARTS)):
 	@$(MAKE) --no-print-directory all
 
-install: $(addprefix $(RELEASE)/,$(TOOLS))
+install: $(addprefix $(RELEASE)/,$(TOOLS) $(PARTS))
 	@.ci/need install
 	install -d $(sort $(dir $(installed)))
 	install -s -m 755 $(addprefix $(RELEASE)/,$(TOOLS)) $(root)/bin
+	install -s -m 755 $(addprefix $(RELEASE)/,$(PARTS)) $(root)/libexec/streamutils
 	for page in $(PAGES); do \
 		install -m 644 $$page $(root)/share/man/man$${page##*.} || exit; \
 	done
@@ -79,7 +83,7 @@ bench:
 	@.ci/need bench
 	STREAMUTILS_BENCH=1 $(SWIFT) build -c release --scratch-path $(BUILD)
 	@$(MAKE) --no-print-directory $(PEERS)
-	install -D -s -t $(BUILD)/bench/tools $(addprefix $(RELEASE)/,$(TOOLS) bench-json)
+	install -D -s -t $(BUILD)/bench/tools $(addprefix $(RELEASE)/,$(TOOLS) $(PARTS) bench-json)
 	python3 Tests/Benchmarks/bench.py --tools $(BUILD)/bench/tools $(BENCH)
 
 # One by one, for the benchmark does without those that cannot be had.

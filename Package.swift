@@ -39,7 +39,7 @@ let extras: [Target] =
         ]
             + [
                 "fuzz-json", "fuzz-sse", "fuzz-gzip", "fuzz-roundtrip", "fuzz-websocket",
-                "fuzz-handshake",
+                "fuzz-handshake", "fuzz-json-stream",
             ].map { name in
                 .executableTarget(
                     name: name, dependencies: ["StreamCodec", "FuzzSupport"],
@@ -56,6 +56,7 @@ let package = Package(
     products: [
         .executable(name: "sse-encode", targets: ["sse-encode"]),
         .executable(name: "sse-decode", targets: ["sse-decode"]),
+        .executable(name: "sse-decode-url", targets: ["sse-decode-url"]),
         .executable(name: "stream-sample", targets: ["stream-sample"]),
         .executable(name: "stream-batch", targets: ["stream-batch"]),
         .executable(name: "ws-cat", targets: ["ws-cat"]),
@@ -80,9 +81,17 @@ let package = Package(
         .executableTarget(
             name: "sse-encode", dependencies: ["StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
+        // One tool in two programs: the filter, and what it becomes for a URL.
+        .target(
+            name: "SSEDecode",
+            dependencies: ["CLinux", "StreamClient", "StreamCodec", "StreamTool"],
+            path: "Sources/sse-decode", exclude: ["filter", "url"], swiftSettings: strict),
         .executableTarget(
-            name: "sse-decode", dependencies: ["StreamCodec", "StreamTool"],
-            swiftSettings: strict, linkerSettings: staticTool),
+            name: "sse-decode", dependencies: ["SSEDecode", "StreamTool"],
+            path: "Sources/sse-decode/filter", swiftSettings: strict, linkerSettings: staticTool),
+        .executableTarget(
+            name: "sse-decode-url", dependencies: ["SSEDecode", "StreamTool"],
+            path: "Sources/sse-decode/url", swiftSettings: strict, linkerSettings: dynamicTool),
         .executableTarget(
             name: "stream-sample", dependencies: ["StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: staticTool),
@@ -93,8 +102,10 @@ let package = Package(
             name: "ws-cat", dependencies: ["CLinux", "StreamClient", "StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: dynamicTool),
         .testTarget(name: "StreamCodecTests", dependencies: ["CBytes", "StreamCodec"]),
+        .testTarget(name: "SSEDecodeTests", dependencies: ["SSEDecode", "StreamTool"]),
         .testTarget(name: "StreamBatchTests", dependencies: ["stream-batch", "StreamTool"]),
         .testTarget(name: "StreamClientTests", dependencies: ["StreamClient"]),
+        .testTarget(name: "StreamToolTests", dependencies: ["StreamTool"]),
         .testTarget(name: "ToolTests", dependencies: ["StreamCodec"]),
         .testTarget(name: "WsCatTests", dependencies: ["StreamCodec", "ws-cat"]),
         .testTarget(name: "TidyTests"),

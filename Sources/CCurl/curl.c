@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 
@@ -27,6 +28,8 @@ static struct {
     CURLMsg *(*multi_info_read)(CURLM *, int *);
     CURLMcode (*multi_timeout)(CURLM *, long *);
     CURLMcode (*multi_fdset)(CURLM *, fd_set *, fd_set *, fd_set *, int *);
+    void (*easy_reset)(CURL *);
+    CURLcode (*easy_pause)(CURL *, int);
 } library;
 
 static const struct {
@@ -52,6 +55,8 @@ static const struct {
     {"curl_multi_info_read", &library.multi_info_read},
     {"curl_multi_timeout", &library.multi_timeout},
     {"curl_multi_fdset", &library.multi_fdset},
+    {"curl_easy_reset", &library.easy_reset},
+    {"curl_easy_pause", &library.easy_pause},
 };
 
 static const char *problem;
@@ -83,8 +88,6 @@ const char *ccurl_load(void) {
     pthread_once(&once, load);
     return problem;
 }
-
-unsigned ccurl_version(void) { return library.version_info(CURLVERSION_FIRST)->version_num; }
 
 int ccurl_features(void) { return library.version_info(CURLVERSION_FIRST)->features; }
 
@@ -203,3 +206,53 @@ size_t ccurl_multi_descriptors(CURLM *multi, struct pollfd *descriptors, size_t 
     }
     return count;
 }
+
+void ccurl_easy_reset(CURL *easy) { library.easy_reset(easy); }
+
+CURLcode ccurl_set_body(CURL *easy, const void *bytes, size_t size) {
+    CURLcode code = library.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    return code == CURLE_OK ? library.easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, bytes) : code;
+}
+
+static size_t take_body(char *bytes, size_t one, size_t size, void *context) {
+    struct ccurl_sink *sink = context;
+    size *= one;
+    if (size > sink->room - sink->count) {
+        sink->is_paused = 1;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    memcpy(sink->body + sink->count, bytes, size);
+    sink->count += size;
+    sink->is_in_body = 1;
+    return size;
+}
+
+static size_t take_head(char *bytes, size_t one, size_t size, void *context) {
+    struct ccurl_sink *sink = context;
+    size *= one;
+    /* Trailers say nothing that matters here. */
+    if (sink->is_in_body) {
+        return size;
+    }
+    /* The answer behind an interim one, or behind that to CONNECT. */
+    if (size >= 5 && !memcmp(bytes, "HTTP/", 5)) {
+        sink->head_count = 0;
+    }
+    if (size > sizeof sink->head - sink->head_count) {
+        return 0;
+    }
+    memcpy(sink->head + sink->head_count, bytes, size);
+    sink->head_count += size;
+    return size;
+}
+
+CURLcode ccurl_set_sink(CURL *easy, struct ccurl_sink *sink) {
+    library.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    library.easy_setopt(easy, CURLOPT_WRITEDATA, sink);
+    library.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_head);
+    return library.easy_setopt(easy, CURLOPT_HEADERDATA, sink);
+}
+
+const unsigned char *ccurl_head(const struct ccurl_sink *sink) { return sink->head; }
+
+CURLcode ccurl_continue(CURL *easy) { return library.easy_pause(easy, CURLPAUSE_CONT); }

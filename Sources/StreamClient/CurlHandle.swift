@@ -1,6 +1,6 @@
 import CCurl
 
-/// What libcurl allocates for a connection.
+/// What libcurl allocates for a connection, or for one request after the other.
 struct CurlHandle: ~Copyable {
     let easy: UnsafeMutableRawPointer
     let multi: UnsafeMutableRawPointer
@@ -19,6 +19,17 @@ struct CurlHandle: ~Copyable {
         self.multi = multi
         text = .allocate(capacity: Int(CURL_ERROR_SIZE))
         text.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        ccurl_set_error_buffer(easy, text)
+    }
+
+    /// Ends the transfer, and forgets what it was told; connections and cookies stay.
+    mutating func reset() {
+        if isStarted { ccurl_multi_remove_handle(multi, easy) }
+        isStarted = false
+        ccurl_easy_reset(easy)
+        for list in lists { ccurl_slist_free_all(list) }
+        lists = []
+        text.pointee = 0
         ccurl_set_error_buffer(easy, text)
     }
 

@@ -16,6 +16,15 @@ struct CurlSetup {
     /// leads to. Reading all of them in one file takes 18 ms, one by its hash 1 ms.
     private static let systemDirectory = "/etc/ssl/certs"
 
+    /// What the connection is for.
+    enum Purpose {
+        /// A byte stream: what goes through it is ours.
+        case channel
+        /// A request of HTTP.
+        case request
+    }
+
+    var purpose = Purpose.channel
     let options: ConnectOptions
     let url: ClientURL
     let proxy: Proxy?
@@ -50,20 +59,27 @@ struct CurlSetup {
         // whether they keep SIGPIPE away while they write, which old ones with OpenSSL must.
         let hasResolverThread = ccurl_features() & CURL_VERSION_ASYNCHDNS != 0
         return [
-            .number(CURLOPT_CONNECT_ONLY, 1),
-            .number(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1),
+            .number(CURLOPT_CONNECT_ONLY, purpose == .channel ? 1 : 0),
+            // A channel is HTTP/1.1, because WebSocket is; a request may become HTTP/2 over TLS.
+            .number(
+                CURLOPT_HTTP_VERSION,
+                purpose == .channel ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS),
             .number(CURLOPT_TCP_NODELAY, 1),
+            .number(CURLOPT_TCP_KEEPALIVE, 1),
             .number(CURLOPT_NOSIGNAL, hasResolverThread ? 0 : 1),
             // Giving up must not wait for the answer of a name server.
             .number(CURLOPT_QUICK_EXIT, 1),
-            // A little later than ours, whose message is better.
+            // For a channel a little later than ours, whose message is better.
             .number(
-                CURLOPT_CONNECTTIMEOUT_MS, Int(min(options.timeout / 1_000_000 + 1000, 1 << 30))),
+                CURLOPT_CONNECTTIMEOUT_MS,
+                Int(min(options.timeout / 1_000_000, 1 << 30)) + (purpose == .channel ? 1000 : 0)),
         ]
     }
 
     private var proxies: [Setting] {
-        var settings: [Setting] = [.number(CURLOPT_HTTPPROXYTUNNEL, 1)]
+        // A request without TLS is handed to the proxy, which may well refuse CONNECT to its port.
+        let needsTunnel = purpose == .channel || url.isSecure
+        var settings: [Setting] = [.number(CURLOPT_HTTPPROXYTUNNEL, needsTunnel ? 1 : 0)]
         if let proxy = options.unixSocket == nil ? options.proxy : "" {
             settings.append(.text(CURLOPT_PROXY, proxy))
         }
@@ -83,7 +99,8 @@ struct CurlSetup {
             settings.append(.list(CURLOPT_CONNECT_TO, ["::\(host):\(url.port)"]))
         }
         let scheme = url.isSecure ? "https" : "http"
-        settings.append(.text(CURLOPT_URL, "\(scheme)://\(name):\(url.port)/"))
+        let target = purpose == .channel ? "/" : url.target
+        settings.append(.text(CURLOPT_URL, "\(scheme)://\(name):\(url.port)\(target)"))
         if !options.resolve.isEmpty { settings.append(.list(CURLOPT_RESOLVE, options.resolve)) }
         if let interface = options.interface {
             settings.append(.text(CURLOPT_INTERFACE, interface))

@@ -16,6 +16,8 @@ package struct TransportError: Error, CustomStringConvertible {
         case configuration
         /// Not connected in time: try again.
         case timeout
+        /// What the peer speaks is no HTTP: trying again does not help.
+        case noHTTP
         /// There is no libcurl.
         case noLibrary
     }
@@ -36,6 +38,7 @@ package struct TransportError: Error, CustomStringConvertible {
         case .cannotConnect, .lost, .timeout: .unavailable
         case .verification: .noPermission
         case .configuration: .badConfiguration
+        case .noHTTP: .protocolError
         case .noLibrary: .systemError
         }
     }
@@ -44,7 +47,7 @@ package struct TransportError: Error, CustomStringConvertible {
     package var isPassing: Bool {
         switch kind {
         case .cannotConnect, .lost, .timeout: true
-        case .verification, .configuration, .noLibrary: false
+        case .verification, .configuration, .noHTTP, .noLibrary: false
         }
     }
 }

@@ -36,6 +36,9 @@ package struct ChunkJoiner {
         self.maxDepth = maxDepth
     }
 
+    /// No message is incomplete.
+    package var isEmpty: Bool { open.isEmpty }
+
     private static let keys = ["type", "id", "seq", "total", "data"]
     private static let paths = keys.map { key in
         do throws(JSONPath.ParseError) {

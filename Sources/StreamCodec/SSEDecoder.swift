@@ -60,6 +60,14 @@ package struct SSEDecoder {
     /// Bytes behind the byte order mark before `sawField`, as far as they are lines.
     package private(set) var unknownBytes = 0
 
+    /// The last event id is kept: what a client that reconnects asks with.
+    package var keepsLastEventID = false
+    /// The last event id that the end of a block has set, with data or without (HTML 9.2.6);
+    /// nil while none did.
+    package private(set) var lastEventID: [UInt8]?
+    /// Milliseconds of the last valid retry line, which counts without an event, too.
+    package private(set) var reconnectionTime: Int?
+
     // MARK: State
 
     private let maxEvent: Int
@@ -189,7 +197,10 @@ package struct SSEDecoder {
         } else if unsafe name.isEqual(to: "data") {
             addData(line.upperBound..<line.upperBound, in: &queue)
         } else if unsafe name.isEqual(to: "retry") {
-            if let milliseconds = unsafe Self.milliseconds(value) { fields.retry = milliseconds }
+            if let milliseconds = unsafe Self.milliseconds(value) {
+                fields.retry = milliseconds
+                reconnectionTime = milliseconds
+            }
         } else if colon == 0 {
             if collectsComments { unsafe add(comment: value) }
         } else {
@@ -238,6 +249,7 @@ package struct SSEDecoder {
 
     @inline(__always)
     private mutating func endBlock(_ queue: inout ByteQueue) -> Result? {
+        if keepsLastEventID, let id = fields.id { lastEventID = id }
         if sawData {
             isDispatched = true
             return .event

@@ -217,9 +217,10 @@ package struct Run<Settings: ToolSettings>: ~Copyable {
         output = try Output(gzipLevel: common.gzipLevel, report: report)
     }
 
-    /// For a tool whose operands are no files: the input is standard input.
-    package mutating func readStandardInput() {
-        input = Input(operands: [], options: settings.common, report: report)
+    /// For a tool whose operands are not all files: the input is these, or standard input when
+    /// there are none.
+    package mutating func read(_ operands: [Operand] = []) {
+        input = Input(operands: operands, options: settings.common, report: report)
     }
 
     /// Opens the next operand, which may take long: nothing waits in the buffer while it does.

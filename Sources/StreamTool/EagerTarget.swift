@@ -51,7 +51,7 @@ struct EagerTarget {
     }
 
     /// True when all was written.
-    func write(_ queue: inout ByteQueue, _ report: Report) throws -> Bool {
+    func write(_ queue: inout ByteQueue, _ name: String, _ report: Report) throws -> Bool {
         while !queue.isEmpty {
             let written = write(queue.bytes)
             if written >= 0 {
@@ -63,7 +63,7 @@ struct EagerTarget {
             case EINTR: report.serveRequest()
             case EAGAIN: return false
             case EPIPE: throw ReaderGone()
-            case let code: throw Failure(.inputOutput, errno: code, "standard output")
+            case let code: throw Failure(.inputOutput, errno: code, name)
             }
         }
         return true

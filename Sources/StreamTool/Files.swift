@@ -63,7 +63,11 @@ func endBySignal(_ number: Int32) -> Never {
 /// Replaces a file so that a reader sees the old contents or the new, never half. A symbolic
 /// link stays, and what is no regular file (a FIFO, a terminal) is written to, as is what
 /// standard output or error goes to.
-package func replaceFile(_ path: String, with text: String) throws {
+///
+/// `isDurable`: it outlives a power failure. `mode` is that of a file that is new.
+package func replaceFile(
+    _ path: String, with text: String, isDurable: Bool = false, mode: mode_t = 0o644
+) throws {
     var queue = ByteQueue()
     queue.append(string: text)
     var status = stat()
@@ -80,10 +84,13 @@ package func replaceFile(_ path: String, with text: String) throws {
     // A process of the same number may have left one behind; a link must not lead elsewhere.
     unlink(temporary)
     do {
-        try write(&queue, to: temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+        try write(
+            &queue, to: temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode,
+            isDurable: isDurable)
         guard rename(temporary, target) == 0 else {
             throw Failure(.cannotCreate, errno: errno, path)
         }
+        if isDurable { try syncDirectory(of: target) }
     } catch {
         unlink(temporary)
         throw error
@@ -106,11 +113,28 @@ private func realPath(_ path: String) -> String? {
     return String(cString: resolved)
 }
 
-private func write(_ queue: inout ByteQueue, to path: String, flags: Int32) throws {
-    let descriptor = clinux_open(path, flags, 0o644)
+private func write(
+    _ queue: inout ByteQueue, to path: String, flags: Int32, mode: mode_t = 0o644,
+    isDurable: Bool = false
+) throws {
+    let descriptor = clinux_open(path, flags, mode)
     guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, path) }
     defer { close(descriptor) }
     try writeAll(&queue, to: descriptor, name: path)
+    if isDurable && fsync(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, path) }
+}
+
+/// The name is in the directory, which is written for itself (fsync(2)).
+private func syncDirectory(of path: String) throws {
+    let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+    let directory = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let descriptor = clinux_open(directory, O_RDONLY | O_DIRECTORY, 0)
+    guard descriptor >= 0 else { throw Failure(.inputOutput, errno: errno, directory) }
+    defer { close(descriptor) }
+    // Some file systems have no such thing (EINVAL).
+    if fsync(descriptor) != 0 && errno != EINVAL {
+        throw Failure(.inputOutput, errno: errno, directory)
+    }
 }
 
 /// Rejected lines, each as a JSON object, appended to a file.

@@ -29,10 +29,10 @@ package struct Output: ~Copyable {
         }
     }
 
-    /// Writes when much has gathered.
+    /// Writes when much has gathered, unless the tool must not wait.
     @inline(__always)
     package mutating func drain() throws {
-        if buffer.count >= Self.full { try write(.none) }
+        if buffer.count >= Self.full && target == nil { try write(.none) }
     }
 
     /// Writes everything: nothing waits in the buffer while the tool waits.
@@ -45,6 +45,29 @@ package struct Output: ~Copyable {
     package mutating func beEager() {
         target = target ?? EagerTarget()
     }
+
+    /// What is written goes behind the end of a file, which is made when there is none, instead of
+    /// to standard output. Its descriptor is 1 from now on.
+    package mutating func append(to path: String) throws {
+        let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        guard descriptor >= 0, dup2(descriptor, 1) == 1 else {
+            throw Failure(.cannotCreate, errno: errno, path)
+        }
+        close(descriptor)
+        name = path
+    }
+
+    /// What diagnostics call where it goes.
+    private var name = "standard output"
+
+    /// Where the next byte of the buffer will stand in all that is written. With gzip it cannot be
+    /// told.
+    package var position: Int { report.outputBytes + waiting }
+
+    /// How much of it was written.
+    package var written: Int { report.outputBytes }
+
+    package var isCompressed: Bool { deflater != nil }
 
     /// Bytes that wait to be written.
     @inline(__always)
@@ -63,14 +86,14 @@ package struct Output: ~Copyable {
             needsSync = false
         }
         return deflater == nil
-            ? try target.write(&buffer, report) : try target.write(&compressed, report)
+            ? try target.write(&buffer, name, report) : try target.write(&compressed, name, report)
     }
 
     /// What goes before the stream and is never compressed: a response head.
     package mutating func writePlain(_ head: String) throws {
         precondition(buffer.isEmpty && report.outputBytes == 0)
         compressed.append(string: head)
-        try Self.send(&compressed, report)
+        try Self.send(&compressed, name, report)
     }
 
     /// The end of the output; also ends the gzip member. Once is enough.
@@ -82,16 +105,18 @@ package struct Output: ~Copyable {
 
     private mutating func write(_ flush: GzipDeflater.Flush) throws {
         if deflater == nil {
-            try Self.send(&buffer, report)
+            try Self.send(&buffer, name, report)
         } else {
             deflater?.deflate(&buffer, into: &compressed, flush: flush)
             needsSync = flush == .none
-            try Self.send(&compressed, report)
+            try Self.send(&compressed, name, report)
         }
     }
 
-    private static func send(_ queue: inout ByteQueue, _ report: Report) throws {
+    private static func send(
+        _ queue: inout ByteQueue, _ name: String, _ report: Report
+    ) throws {
         report.outputBytes += queue.count
-        try writeAll(&queue, to: 1, name: "standard output", report: report)
+        try writeAll(&queue, to: 1, name: name, report: report)
     }
 }

@@ -33,6 +33,8 @@ package final class Report {
     package var dropped = 0
     /// Counters of this tool, in the order in which they came up.
     private var others: [(name: String, count: Int)] = []
+    /// Numbers that are no counts.
+    var measures: [Measure] = []
 
     private var rejects: RejectsFile?
     private let isTerminal: Bool
@@ -217,6 +219,7 @@ package final class Report {
         var line = "{\"tool\":\"\(tool)\",\"version\":\"\(suiteVersion)\""
         line += ",\"elapsed_seconds\":\(decimal(elapsedSeconds, places: 6))"
         for (name, count) in counters { line += ",\"\(name)\":\(count)" }
+        for (name, value) in measures.flatMap(\.members) { line += ",\"\(name)\":\(value)" }
         return line + "}\n"
     }
 
@@ -286,9 +289,10 @@ package final class Report {
             text += "# TYPE \(metric) counter\n"
             text += "\(metric){tool=\"\(tool)\",job=\"\(job)\"} \(count)\n"
         }
-        text += "# TYPE streamutils_elapsed_seconds gauge\n"
-        text += "streamutils_elapsed_seconds{tool=\"\(tool)\",job=\"\(job)\"} "
-        text += "\(decimal(elapsedSeconds, places: 3))\n"
+        let elapsed = Measure(name: "elapsed_seconds", kind: .gauge, sum: elapsedSeconds, count: 1)
+        for measure in measures + [elapsed] {
+            text += measure.metric(labels: "tool=\"\(tool)\",job=\"\(job)\"")
+        }
         try replaceFile(file, with: text)
     }
 
@@ -381,17 +385,4 @@ package struct Place: CustomStringConvertible {
     package var description: String {
         "\(input):\(line)" + (byte.map { ":\($0)" } ?? "")
     }
-}
-
-/// Now, as RFC 3339 with milliseconds, UTC.
-private func timestamp() -> String {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    var parts = tm()
-    gmtime_r(&now.tv_sec, &parts)
-    var text = [CChar](repeating: 0, count: 24)
-    let size = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
-    let milliseconds = String(1000 + now.tv_nsec / 1_000_000).dropFirst()
-    return String(decoding: text.prefix(size).map(UInt8.init), as: UTF8.self)
-        + ".\(milliseconds)Z"
 }

@@ -30,3 +30,16 @@ package func closeSocket(_ descriptor: Int32) {
         if size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR) { return }
     }
 }
+
+/// Now, as RFC 3339 with milliseconds, UTC.
+package func timestamp() -> String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var parts = tm()
+    gmtime_r(&now.tv_sec, &parts)
+    var text = [CChar](repeating: 0, count: 24)
+    let size = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
+    let milliseconds = String(1000 + now.tv_nsec / 1_000_000).dropFirst()
+    return String(decoding: text.prefix(size).map(UInt8.init), as: UTF8.self)
+        + ".\(milliseconds)Z"
+}

@@ -4,8 +4,8 @@ let manual = Manual(
     description: #"""
         .Nm
         reads Server-Sent Events, the text/event-stream format of the WHATWG HTML standard,
-        section 9.2, from the files or from standard input, and writes a line of JSON for each event
-        to standard output.
+        section 9.2, from files, from standard input or from URLs, and writes a line of JSON for
+        each event to standard output.
         Several files are read one after the other, each as a stream of its own, but
         .Fl Fl dedup ,
         .Fl Fl reorder
@@ -15,6 +15,18 @@ let manual = Manual(
         .Sq -
         is standard input.
         Input that is gzip is inflated.
+        .Pp
+        An operand that begins with
+        .Li http://
+        or
+        .Li https://
+        is a stream that is asked for, and asked for again where it stopped, whenever it ends or
+        stalls (see
+        .Sx RESUMING ) .
+        Several URLs are read at the same time, and files beside them; then these three options
+        stay within each URL, and
+        .Fl Fl tag-source
+        says where a line came from.
         .Pp
         With
         .Fl Fl records ,
@@ -44,42 +56,32 @@ let manual = Manual(
         Invalid UTF-8 becomes U+FFFD, as the standard says.
         Input that is no event stream at all, such as an HTML page or a JSON error body, is an
         error.
-        """#,
-    more: #"""
-        .Sh THE END OF A STREAM
-        A connection that broke looks like a stream that ended.
-        Streams of language models say when they are complete:
-        .Bl -tag -width Ds
-        .It OpenAI
-        .Fl Fl until Li '[DONE]'
-        .It Anthropic
-        .Fl Fl until-event Li message_stop
-        .It OpenAI responses
-        .Fl Fl until-event Li response.completed
-        .El
         .Pp
-        With
-        .Fl Fl require-end
-        the exit status tells whether that came, and with
-        .Fl Fl fail-on-error
-        whether an error was sent in the middle of a stream that began well.
-        .Sh ORDER
-        .Fl Fl reorder
-        holds an event back while a smaller number may still come, and lets it go when the number
-        comes, when
-        .Fl Fl max-wait
-        has passed, or when more than
-        .Fl Fl window
-        events wait.
-        The first event is waited for in the same way unless its number is 0 or 1.
-        A number that did not come is reported and counted; an event that comes later than that is
-        written at once and counted as late.
-        .Pp
-        The order of the stages is: end marker, error, selection by type, duplicates, chunks,
-        order,
-        .Fl Fl get .
+        Values of JSON are read, too:
+        .Fl Fl input
+        names their layout, and a URL's answer says it by its Content-Type.
+        Each value is the data of an event of type
+        .Dq message ;
+        with
+        .Fl Fl data
+        that is a line for each, however it was laid out.
+        A URL's answer of any other type is an error.
         """#,
-    statuses: [76: "The stream was cut off, or it reported an error."],
+    more: ends + followManual,
+    statuses: [
+        0: "Done: the input ended, the end that --until or --until-event names or --count was"
+            + " reached; with URLs also status 204, --max-time, or a signal that asked to stop.",
+        69: "A URL could not be had, or was lost, and is not tried again: --retries were used up,"
+            + " or --reconnect=never.",
+        71: "The operating system refused something; or a URL was given, and libcurl or the program"
+            + " sse-decode-url, which reads URLs, is not installed.",
+        76: "The stream was cut off, or it reported an error; or a URL was answered with a status"
+            + " that another try does not change, such as 404, with something else than a stream,"
+            + " with a JSON error, or with redirects that lead nowhere.",
+        77: "Permission denied: status 401, 403 or 407, or a certificate that cannot be verified.",
+        78: "What an option names cannot be used: a certificate, a key, a proxy, a file of --state"
+            + " that is none, or an output that is shorter than --state says.",
+    ],
     examples: [
         Example(
             "Events to records.",
@@ -112,4 +114,42 @@ let manual = Manual(
 
                 """),
     ],
-    seeAlso: ["curl(1)", "jq(1)", "sse-encode(1)", "streamutils(7)"])
+    seeAlso: [
+        "curl(1)", "jq(1)", "sse-encode(1)", "ws-cat(1)", "systemd.service(5)", "streamutils(7)",
+    ])
+
+private let ends = #"""
+    .Sh THE END OF A STREAM
+    A connection that broke looks like a stream that ended.
+    Streams of language models say when they are complete:
+    .Bl -tag -width Ds
+    .It OpenAI
+    .Fl Fl until Li '[DONE]'
+    .It Anthropic
+    .Fl Fl until-event Li message_stop
+    .It OpenAI responses
+    .Fl Fl until-event Li response.completed
+    .El
+    .Pp
+    With
+    .Fl Fl require-end
+    the exit status tells whether that came, and with
+    .Fl Fl fail-on-error
+    whether an error was sent in the middle of a stream that began well.
+    .Sh ORDER
+    .Fl Fl reorder
+    holds an event back while a smaller number may still come, and lets it go when the number
+    comes, when
+    .Fl Fl max-wait
+    has passed, or when more than
+    .Fl Fl window
+    events wait.
+    The first event is waited for in the same way unless its number is 0 or 1.
+    A number that did not come is reported and counted; an event that comes later than that is
+    written at once and counted as late.
+    .Pp
+    The order of the stages is: end marker, error, selection by type, duplicates, chunks,
+    order,
+    .Fl Fl get .
+
+    """#

@@ -1,10 +1,28 @@
+import StreamClient
 import StreamCodec
 import StreamTool
 
 enum Form { case records, data, json, text }
 
-struct DecodeOptions: ToolSettings {
-    var common = CommonOptions()
+/// What is read.
+enum Format: String, CaseIterable {
+    /// Events from files; from a URL what its Content-Type says.
+    case auto
+    case sse, jsonl
+    case jsonStream = "json-stream"
+    case jsonSequence = "json-seq"
+}
+
+/// A class, so that those who keep it are small: it does not change once it is read.
+package final class DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
+    package var common = CommonOptions()
+    package var connect = ConnectOptions()
+    package var request = RequestOptions()
+    var follow = FollowOptions()
+    var input = Format.auto
+    var tagsSource = false
+    /// Appended to instead of standard output.
+    var outputFile: String?
     var form = Form.records
     /// Types that pass, and with '!' types that do not.
     var events: [String] = []
@@ -25,13 +43,18 @@ struct DecodeOptions: ToolSettings {
     var joinChunks: Int?
     var get: JSONPath?
     var dispatchesAtEnd = false
+
+    package init() {}
 }
 
-var command: Command<DecodeOptions> {
+package var command: Command<DecodeOptions> {
     Command(
         "sse-decode", "turn Server-Sent Events into JSON Lines",
-        synopsis: "[-r | -d | -j | -t] [options] [FILE ...]",
-        options: [outputOptions, selectionOptions, endOptions, orderOptions], manual: manual)
+        synopsis: "[-r | -d | -j | -t] [options] [FILE | URL ...]",
+        options: [
+            outputOptions, selectionOptions, endOptions, orderOptions, Option.requesting,
+            askingOptions, resumingOptions, retryingOptions, pollingOptions, Option.connecting,
+        ], manual: manual)
 }
 
 private var outputOptions: OptionGroup<DecodeOptions> {
@@ -60,7 +83,22 @@ private var outputOptions: OptionGroup<DecodeOptions> {
             .set(
                 nil, "all", { $0.all = true },
                 "Also write comments and retry as record members, in records of their own where"
-                    + " no event was dispatched. They pass every selection and do not count."),
+                    + " no event was dispatched, and what happens to the connection to a URL. They"
+                    + " pass every selection and do not count."),
+            .choice(
+                nil, "input", "FORMAT", { $0.input = $1 },
+                "What is read: sse, Server-Sent Events; jsonl, a JSON value a line; json-stream,"
+                    + " JSON values of any layout, behind one another or in an array; json-seq,"
+                    + " RFC 7464. Each JSON value is the data of an event. auto (the default) is"
+                    + " sse for files, and for a URL what its Content-Type says."),
+            .set(
+                nil, "tag-source", { $0.tagsSource = true },
+                "Each line says where it came from: records have a member source, a file's name or"
+                    + " a URL without its secrets, and with --data a line is an object with source"
+                    + " and data."),
+            .file(
+                nil, "output", { $0.outputFile = $1 },
+                "Append to FILE instead of writing to standard output."),
             .set(
                 nil, "dispatch-eof", { $0.dispatchesAtEnd = true },
                 "Take the end of the input for the blank line that an unfinished last event"

@@ -1,13 +1,30 @@
 import StreamCodec
 import StreamTool
 
+/// A place in a stream that the next run can go on at.
+struct Mark {
+    /// The last event id.
+    var id: [UInt8]
+    /// Where the output behind that event begins.
+    var position: Int
+}
+
 /// What happens to an event between the decoder and the output: the end marker, the selection,
 /// and the stages that hold events back.
 struct Pipeline: ~Copyable {
+    /// Ids are noted, so that a stream can be resumed.
+    var notesIDs = false
     /// The current input's end marker came.
     private(set) var sawEnd = false
     /// Nothing more is to be written.
     private(set) var isDone: Bool
+    /// What diagnostics, and the lines where that is asked for, call the current input.
+    private(set) var inputName = "-"
+    /// How the elements of an answer to a poll are understood; nil while nothing is polled.
+    var polled: PolledEvents?
+    /// Where the next run may go on, the oldest first: all up to such an event was taken, and
+    /// nothing held back. Those whose output was written are taken, so that there are few.
+    private var marks: [Mark] = []
 
     private let settings: DecodeOptions
     private let until: [[UInt8]]
@@ -18,7 +35,12 @@ struct Pipeline: ~Copyable {
     private var recent: RecentKeys
     private var joiner: ChunkJoiner?
     private var reorderer: Reorderer<Event>?
-    private var left: Int
+    /// Events that are still wanted.
+    var left: Int { didSet { isDone = left == 0 } }
+    private var lines: EventLines
+    /// The id of the last event, when it had one, and how many events behind it had none.
+    private(set) var lastID: [UInt8]?
+    private var behindLastID = 0
     /// The id of the last event that was not selected, while none was.
     private var passedID: [UInt8]?
     /// An event that says the stream failed.
@@ -35,6 +57,7 @@ struct Pipeline: ~Copyable {
         try Self.check(settings)
         errorPath = try JSONPath(".error")
         self.settings = settings
+        lines = EventLines(settings)
         until = settings.until.map { [UInt8]($0.utf8) }
         untilEvent = settings.untilEvent.map { [UInt8]($0.utf8) }
         let names = settings.events.map { [UInt8]($0.utf8) }
@@ -52,6 +75,14 @@ struct Pipeline: ~Copyable {
         isDone = left == 0
     }
 
+    /// The stream is asked for behind this event, which it may bring again.
+    mutating func resume(behind id: [UInt8]) {
+        lastID = id
+        if settings.dedup != nil && !id.isEmpty {
+            _ = id.withUnsafeBufferPointer { recent.insert($0) }
+        }
+    }
+
     private static func check(_ settings: DecodeOptions) throws {
         if settings.requiresEnd && settings.until.isEmpty && settings.untilEvent.isEmpty {
             throw UsageError("--require-end needs --until or --until-event to know the end by")
@@ -59,9 +90,19 @@ struct Pipeline: ~Copyable {
         if settings.get != nil && settings.form != .text && settings.form != .data {
             throw UsageError("--get needs --text or --data")
         }
+        if settings.tagsSource && settings.form == .text {
+            throw UsageError("--tag-source needs lines of JSON, not --text")
+        }
         if settings.all && settings.form != .records && settings.form != .json {
             throw UsageError("--all needs --records or --json")
         }
+    }
+
+    /// An input begins.
+    mutating func beginInput(_ name: String) {
+        inputName = name
+        sawEnd = false
+        lines.beginInput(name)
     }
 
     /// Takes an event as it was decoded.
@@ -71,6 +112,7 @@ struct Pipeline: ~Copyable {
         _ run: inout Run<DecodeOptions>
     ) throws {
         recordsIn += 1
+        if notesIDs { noteID(fields, run.output) }
         if !until.isEmpty || !untilEvent.isEmpty, isEnd(fields, data) {
             sawEnd = true
             return
@@ -128,7 +170,7 @@ struct Pipeline: ~Copyable {
         }
         let head = String(decoding: data.prefix(200), as: UTF8.self)
         streamError = Failure(
-            .protocolError, "\(run.input.name):\(line): the stream reports an error: \(head)")
+            .protocolError, "\(inputName):\(line): the stream reports an error: \(head)")
     }
 
     /// Where the value stands, or nil when there is none or the data is no JSON.
@@ -172,7 +214,7 @@ struct Pipeline: ~Copyable {
                 try order(event.fields, data, event.line, &run)
             }
         case .invalid(let reason):
-            try run.report.reject(Place(run.input.name, line: line), reason, raw: data)
+            try run.report.reject(Place(inputName, line: line), reason, raw: data)
         }
         try rejectAbandoned(atEnd: false, &run)
     }
@@ -191,7 +233,7 @@ struct Pipeline: ~Copyable {
         let event = Event(fields: fields, data: Array(data), line: line)
         if reorderer?.hold(event, number: number, now: now) == false {
             run.report.add(to: "late")
-            run.report.warn("number \(number) came late", at: Place(run.input.name, line: line))
+            run.report.warn("number \(number) came late", at: Place(inputName, line: line))
             write(fields, data, &run)
         }
         release(&run, now: now)
@@ -203,7 +245,7 @@ struct Pipeline: ~Copyable {
     ) {
         while !isDone, let (event, gap) = reorderer?.next(now: now, atEnd: atEnd) {
             if let gap {
-                run.report.tell(missing: gap, at: Place(run.input.name, line: event.line))
+                run.report.tell(missing: gap, at: Place(inputName, line: event.line))
             }
             event.data.withUnsafeBufferPointer { write(event.fields, $0, &run) }
         }
@@ -215,7 +257,7 @@ struct Pipeline: ~Copyable {
         for event in joiner?.takeAbandoned(atEnd: atEnd) ?? [] {
             try event.data.withUnsafeBufferPointer { raw in
                 try run.report.reject(
-                    Place(run.input.name, line: event.line), "chunks of a message are missing",
+                    Place(inputName, line: event.line), "chunks of a message are missing",
                     raw: raw)
             }
         }
@@ -229,13 +271,62 @@ struct Pipeline: ~Copyable {
         release(&run, now: monotonicNanoseconds())
     }
 
+    /// The server tells an id with the event that has it, so that the place to go on at is before
+    /// the first event behind it that has none.
+    private mutating func noteID(_ fields: EventFields, _ output: borrowing Output) {
+        let position = output.position
+        if behindLastID == 0
+            && (fields.id == nil || position >= (marks.last?.position ?? 0) + Self.markInterval)
+        {
+            setMark(position)
+        }
+        if let id = fields.id {
+            lastID = id
+            behindLastID = 0
+        } else {
+            behindLastID += 1
+        }
+    }
+
+    /// Bytes of output between two marks of one read.
+    private static let markInterval = 4 << 10
+
+    /// What was taken may be gone on behind, unless events without an id came last, or some are
+    /// held back. `id` is the stream's last one.
+    mutating func noteEnd(_ id: [UInt8]?, _ output: borrowing Output) {
+        if let id, id != lastID {
+            lastID = id
+            behindLastID = 0
+        }
+        if behindLastID == 0 { setMark(output.position) }
+    }
+
+    private mutating func setMark(_ position: Int) {
+        guard let lastID, !isHolding, settings.follow.stateFile != nil else { return }
+        if marks.last?.position == position { marks.removeLast() }
+        marks.append(Mark(id: lastID, position: position))
+    }
+
+    /// The last place to go on at up to which all was written; `written` bytes were.
+    mutating func takeMark(written: Int) -> Mark? {
+        let count = marks.firstIndex { $0.position > written } ?? marks.count
+        guard count > 0 else { return nil }
+        defer { marks.removeFirst(count) }
+        return marks[count - 1]
+    }
+
+    /// The last event was taken, and its place is a place to go on at.
+    var isAtID: Bool { behindLastID == 0 && !isHolding }
+
+    private var isHolding: Bool { reorderer?.deadline != nil || joiner?.isEmpty == false }
+
     /// The end of an input.
     mutating func endInput(_ run: inout Run<DecodeOptions>) throws {
         passedID = nil
         if settings.requiresEnd && !sawEnd && !isDone && !isStopped() {
             release(&run, now: 0, atEnd: true)
             throw Failure(
-                .protocolError, "\(run.input.name): the stream was cut off: its end did not come")
+                .protocolError, "\(inputName): the stream was cut off: its end did not come")
         }
         sawEnd = false
     }
@@ -253,71 +344,13 @@ struct Pipeline: ~Copyable {
     private mutating func write(
         _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ run: inout Run<DecodeOptions>
     ) {
-        switch settings.form {
-        case .records:
-            append(fields, data, as: .text, to: &run.output.buffer)
-        case .json:
-            let isJSON = JSON.isValid(data, maxDepth: settings.common.maxDepth)
-            append(fields, data, as: isJSON ? .json : .text, to: &run.output.buffer)
-        case .data:
-            guard writeData(data, to: &run.output.buffer) else { return }
-        case .text:
-            guard writeText(data, to: &run.output.buffer) else { return }
-        }
+        guard lines.append(fields, data, to: &run.output.buffer) else { return }
         recordsOut += 1
         left -= 1
-        isDone = left == 0
     }
 
-    @inline(__always)
-    private func append(
-        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, as form: RecordData,
-        to buffer: inout ByteQueue
-    ) {
-        if settings.all || fields.retry == nil {
-            buffer.appendRecord(fields, data: data, as: form)
-        } else {
-            var plain = fields
-            plain.retry = nil
-            buffer.appendRecord(plain, data: data, as: form)
-        }
-    }
-
-    /// False when there is nothing to write.
-    @inline(__always)
-    private func writeData(
-        _ data: UnsafeBufferPointer<UInt8>, to buffer: inout ByteQueue
-    ) -> Bool {
-        if let path = settings.get {
-            guard let value = find(path, data) else { return false }
-            buffer.append(jsonOnOneLine: data.slice(value))
-        } else if JSON.isValid(data, maxDepth: settings.common.maxDepth) {
-            buffer.append(jsonOnOneLine: data)
-        } else {
-            buffer.append(quoting: data)
-        }
-        buffer.append(UInt8(ascii: "\n"))
-        return true
-    }
-
-    /// False when there is nothing to write.
-    private func writeText(
-        _ data: UnsafeBufferPointer<UInt8>, to buffer: inout ByteQueue
-    ) -> Bool {
-        guard let path = settings.get else {
-            buffer.append(data)
-            buffer.append(UInt8(ascii: "\n"))
-            return true
-        }
-        guard let value = find(path, data), !data.slice(value).isEqual(to: "null") else {
-            return false
-        }
-        let text = data.slice(value)
-        guard text.first == UInt8(ascii: "\"") else {
-            buffer.append(text)
-            return true
-        }
-        buffer.append(replacing: text.slice(1..<(text.count - 1)))
-        return true
+    /// A record of comments and a retry, where no event was dispatched.
+    func write(note fields: EventFields, _ run: inout Run<DecodeOptions>) {
+        lines.append(note: fields, to: &run.output.buffer)
     }
 }

@@ -95,7 +95,7 @@ struct Exchange: ~Copyable {
             run.report.warn("--insecure: the peer's certificate is not verified")
         }
         run.output.beEager()
-        run.readStandardInput()
+        run.read()
         run.input.inflates = settings.form != .binary
         // A counter that is 0 is one, too.
         for name in ["sent", "unconfirmed", "connections"] { run.report.add(0, to: name) }

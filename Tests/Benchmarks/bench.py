@@ -12,6 +12,7 @@ from pathlib import Path
 
 import corpus
 from batch import AGGREGATES, KEYED_COUNT, aggregate, arrays, deliver
+from follow import first, follow
 from measure import HERE, SIMDJSON, BenchmarkError, Bed, Row, note, percentile, ratios
 from report import Section, Target, code, document, machine, median, spread
 from sample import sample
@@ -274,7 +275,8 @@ def trickle(bed: Bed) -> Section:
 
 SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "batch": arrays,
             "deliver": deliver, "aggregate": aggregate, "validate": validate, "startup": startup,
-            "memory": memory, "trickle": trickle, "ws-receive": receive, "ws-send": send,
+            "memory": memory, "trickle": trickle, "follow": follow, "follow-trickle": first,
+            "ws-receive": receive, "ws-send": send,
             "ws-large": large, "ws-request": request, "ws-memory": resident}
 
 
@@ -282,6 +284,7 @@ def main() -> None:
     options = parse_options()
     names = options.only or list(SECTIONS)
     ours = ["sse-encode", "sse-decode", "stream-sample", "stream-batch", "ws-cat"]
+    ours += ["sse-decode-url"] if {"follow", "follow-trickle"} & set(names) else []
     ours += ["bench-json"] if "validate" in names else []
     for tool in ours:
         if not (options.tools / tool).exists():

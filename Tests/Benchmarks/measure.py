@@ -21,7 +21,8 @@ HERE = Path(__file__).resolve().parent
 SPAWN = ["gcc", "-O2", "-o", "spawn", "spawn.c"]
 SIMDJSON = ["g++", "-std=c++17", "-O3", "-march=native", "-pthread",
             "-o", "simdjson_peer", "simdjson_peer.cpp", "-lsimdjson"]
-WEBSOCKET = [["gcc", "-O2", "-o", name, f"{name}.c"] for name in ["ws_blast", "ws_floor"]]
+SERVERS = [["gcc", "-O2", "-o", name, f"{name}.c"] for name in ["ws_blast", "ws_floor", "sse_blast"]]
+GO = ["go", "build", "-o", "go_sse", "peers/go_sse.go"]
 
 # The first line of what each prints names the version; one that cannot be run is not installed.
 VERSIONS = {
@@ -49,6 +50,11 @@ VERSIONS = {
     "websockets": "python -c 'import websockets.version as it; print(it.version)'",
     "websocket-client": "python -c 'import websocket; print(websocket.__version__)'",
     "openssl": "openssl version",
+    "curl": "curl --version",
+    "go": "go version",
+    "go_sse": "go_sse --version",
+    "httpx-sse": "python -c 'import httpx, importlib.metadata as it;"
+                 " print(it.version(\"httpx-sse\"), httpx.__version__)'",
 }
 
 # A right sampler fails by chance in one run of two million.
@@ -99,9 +105,10 @@ class Bed:
             "PATH": ":".join(places), "NODE_PATH": "/usr/share/nodejs",
         }
         self.compile(SPAWN, needed=True)
-        for program in WEBSOCKET:
+        for program in SERVERS:
             self.compile(program, needed=True)
         self.compile(SIMDJSON, needed=False)
+        self.compile(GO, needed=False)
         for script in [*HERE.glob("*.js"), *HERE.glob("peers/*")]:
             shutil.copy(script, directory)
         self.versions = {name: self.first_line(command) for name, command in VERSIONS.items()}
@@ -110,12 +117,12 @@ class Bed:
 
     def compile(self, command: list[str], needed: bool) -> None:
         binary = self.directory / command[command.index("-o") + 1]
-        source = next(HERE / part for part in command if part.endswith((".c", ".cpp")))
+        source = next(HERE / part for part in command if part.endswith((".c", ".cpp", ".go")))
         newest = max(file.stat().st_mtime for file in [source, *HERE.glob("*.h")])
         if binary.exists() and binary.stat().st_mtime > newest:
             return
-        placed = [str(binary if part == binary.name else source if part == source.name else part)
-                  for part in command]
+        placed = [str(binary if part == binary.name
+                      else source if part.endswith(source.name) else part) for part in command]
         try:
             subprocess.run(placed, check=needed, capture_output=not needed)
         except (OSError, subprocess.CalledProcessError) as error:

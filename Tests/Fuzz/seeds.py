@@ -34,6 +34,16 @@ def texts():
         yield from path.read_bytes().splitlines()[:20]
 
 
+def json_streams():
+    values = list(texts())
+    yield from values
+    for start in range(0, len(values), 4):
+        some = values[start : start + 4]
+        yield b"\n".join(some)
+        yield b"[" + b",\n".join(some) + b"]"
+        yield b"".join(b"\x1e" + value + b"\n" for value in some)
+
+
 def members():
     for stream in streams():
         member = gzip.compress(stream, mtime=0)
@@ -92,6 +102,7 @@ def handshakes():
 
 SEEDS = {
     "fuzz-json": texts,
+    "fuzz-json-stream": json_streams,
     "fuzz-sse": streams,
     "fuzz-gzip": members,
     "fuzz-websocket": frames,

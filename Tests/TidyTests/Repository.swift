@@ -16,10 +16,11 @@ enum Repository {
         return runner.deletingLastPathComponent().path
     }()
 
-    /// Every folder of Sources with a main.swift is a tool.
+    /// Every folder of Sources with a main.swift is a tool, also when that is deeper down because
+    /// the tool is more than one program.
     static let tools: [String] = {
         let mains = files("Sources", endings: ["/main.swift"])
-        return mains.compactMap { $0.split(separator: "/").dropLast().last.map(String.init) }
+        return Set(mains.map { String($0.split(separator: "/")[1]) }).sorted()
     }()
 
     /// Files below a folder whose names end so, relative to the root.

@@ -25,7 +25,7 @@ import Testing
                 "sse-decode", "--evnt x", "unknown option '--evnt', did you mean '--event'?"),
             usage("sse-encode", "--gzp", "unknown option '--gzp', did you mean '--gzip'?"),
             usage("sse-encode", "--retri=1", "unknown option '--retri', did you mean '--retry'?"),
-            usage("sse-decode", "-dX", "unknown option '-X' (see --help)"),
+            usage("sse-decode", "-dY", "unknown option '-Y' (see --help)"),
             usage(
                 "sse-decode", "--unti x",
                 "option '--unti' is ambiguous: --until, --until-event"),

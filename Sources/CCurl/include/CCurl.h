@@ -10,12 +10,34 @@
 
 /* NULL once libcurl is there, otherwise why it is not. May be called again, from any thread. */
 const char *ccurl_load(void);
-/* The version of the library that was loaded: 0x075801 is 7.88.1. */
-unsigned ccurl_version(void);
 /* The CURL_VERSION_* bits of the library that was loaded. */
 int ccurl_features(void);
 
+/* Where an answer goes. Offer `room` bytes at `body` before each call that may receive. */
+struct ccurl_sink {
+    unsigned char *body;
+    size_t room;
+    /* How many came. */
+    size_t count;
+    /* What came has no room: ccurl_continue goes on. */
+    int is_paused;
+    int is_in_body;
+    /* The last head as it came; a longer one fails the transfer. */
+    size_t head_count;
+    unsigned char head[64 << 10];
+};
+
 CURL *ccurl_easy_init(void);
+/* Forgets all options, but not connections, sessions and cookies. */
+void ccurl_easy_reset(CURL *easy);
+/* The body of a request, which is copied. */
+CURLcode ccurl_set_body(CURL *easy, const void *bytes, size_t size);
+/* The sink must live as long as the transfer. */
+CURLcode ccurl_set_sink(CURL *easy, struct ccurl_sink *sink);
+/* The bytes of the last head. */
+const unsigned char *ccurl_head(const struct ccurl_sink *sink);
+/* Receives on where the sink had no room. */
+CURLcode ccurl_continue(CURL *easy);
 void ccurl_easy_cleanup(CURL *easy);
 CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value);
 /* NULL is a value. The text is copied. */

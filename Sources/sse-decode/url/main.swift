@@ -1,3 +1,4 @@
+import SSEDecode
 import StreamTool
 
 command.run(DecodeOptions(), decode)

@@ -1,0 +1,141 @@
+import StreamClient
+import StreamCodec
+import StreamTool
+
+// How connections end, and what comes then.
+extension Source {
+    func end(
+        _ step: HTTPTransfer.Step, _ now: UInt64, _ run: inout Run<DecodeOptions>
+    ) throws {
+        if case .failed(let error) = step {
+            guard error.isPassing else { throw error }
+            return try again("\(error.message)", isLost: true, &run)
+        }
+        guard case .receiving = phase else {
+            return try again("\(name): the answer had no head", isLost: true, &run)
+        }
+        do throws(GzipError) {
+            try inflater?.finish(&raw)
+        } catch {
+            return try again("\(name): the compressed answer ends too early", isLost: true, &run)
+        }
+        let events = run.report.recordsIn
+        try reader.finish(&queue, &pipeline, &run)
+        noteEvents(since: events, run)
+        if pipeline.isDone || pipeline.sawEnd { return finish(&run) }
+        if isPolling { return pollAgain(now, &run) }
+        if reader.format != .sse { return try complete(&run) }
+        try again("\(name): the stream ended", isLost: false, &run)
+    }
+
+    /// All came that there is.
+    private func complete(_ run: inout Run<DecodeOptions>) throws {
+        try pipeline.endInput(&run)
+        run.tell("closed", of: name)
+        finish(&run)
+    }
+
+    /// The next poll, at once unless the server answers at once that there is nothing.
+    private func pollAgain(_ now: UInt64, _ run: inout Run<DecodeOptions>) {
+        hangUp(run)
+        let pause = settings.follow.backoff.range.lowerBound
+        _ = reconnection.wait(lasted: nil, sawEvent: true, using: &generator)
+        isNextPoll = true
+        phase = .waiting(until: sawEvent || now >= began + pause ? now : now + pause)
+    }
+
+    func stall(_ run: inout Run<DecodeOptions>) throws {
+        run.report.add(to: "stalls")
+        if opened != nil && !sawByte { withheld += 1 }
+        run.tell("stalled", of: name)
+        let what = opened == nil ? "no answer" : "nothing came"
+        let limit = decimal(Double(settings.follow.idleLimit) / 1e9, places: 1)
+        if !isPolling && withheld >= Self.withheldAfter, let pollURL {
+            run.report.warn("\(name): the stream is withheld, polling \(pollURL.redacted)")
+            isPolling = true
+            pollsUntil = monotonicNanoseconds() + settings.follow.pollFor
+            asking = Asking(settings, pollURL, isPoll: true)
+            hangUp(run)
+            phase = .waiting(until: 0)
+            return
+        }
+        try again("\(name): stalled: \(what) for \(limit) s", isLost: true, &run)
+    }
+
+    func refuse(_ refusal: Answer.Refusal, _ run: inout Run<DecodeOptions>) throws {
+        let reason = "\(name): the server answers \(refusal.status)" + raw.shown(Self.shownBody)
+        if refusal.isPassing {
+            return try again(reason, isLost: true, retryAfter: refusal.retryAfter, &run)
+        }
+        let isForbidden = [401, 403, 407].contains(refusal.status)
+        throw Failure(isForbidden ? .noPermission : .protocolError, reason)
+    }
+
+    /// Another attempt, unless that would not help or was tried too often.
+    private func again(
+        _ reason: String, isLost: Bool, retryAfter: UInt64? = nil,
+        _ run: inout Run<DecodeOptions>
+    ) throws {
+        let now = monotonicNanoseconds()
+        let lasted = opened.map { now - $0 }
+        hangUp(run)
+        isNextPoll = false
+        if !settings.follow.asksAgain(isLost: isLost) {
+            if isLost { throw Failure(.unavailable, reason) }
+            return try complete(&run)
+        }
+        if cannotResume && settings.follow.reconnects == .auto && !settings.follow.isSafe {
+            throw Failure(
+                .unavailable,
+                "\(reason); not asked again, for that would bring it all again (see"
+                    + " --reconnect)")
+        }
+        let wait = reconnection.wait(
+            lasted: lasted, sawEvent: sawEvent, retryAfter: retryAfter, using: &generator)
+        guard let wait else {
+            run.tell("given-up", of: name, [("reason", .text(reason))])
+            throw Failure(
+                .unavailable, "\(reason); given up after \(reconnection.failures) attempts")
+        }
+        let seconds = decimal(Double(wait) / 1e9, places: wait < 100_000_000 ? 3 : 1)
+        run.report.warn("\(reason); retrying in \(seconds) s")
+        run.tell(
+            "retrying", of: name,
+            [("wait_ms", .number(Int(wait / 1_000_000))), ("reason", .text(reason))])
+        phase = .waiting(until: now + wait)
+    }
+
+    private func hangUp(_ run: borrowing Run<DecodeOptions>) {
+        transfer.end()
+        let now = monotonicNanoseconds()
+        if let opened {
+            run.report.observe(Double(now - opened) / 1e9, as: "connection_duration_seconds")
+        }
+        if !isPolling || opened == nil { closed = closed ?? now }
+        if opened != nil { closed = now }
+        opened = nil
+    }
+
+    func finish(_ run: inout Run<DecodeOptions>) {
+        hangUp(run)
+        phase = .over
+    }
+
+    func fail(_ failure: Failure, _ run: inout Run<DecodeOptions>) {
+        finish(&run)
+        self.failure = failure
+        run.report.error(failure.message, at: failure.place)
+    }
+
+    /// Nothing more is wanted, or `left` events: what was held back goes.
+    func stop(left: Int, _ run: inout Run<DecodeOptions>) throws {
+        pipeline.left = left
+        if !isOver {
+            finish(&run)
+            try pipeline.endInput(&run)
+        }
+        try pipeline.flush(&run)
+        pipeline.count(in: run.report)
+        pipeline.noteEnd(nil, run.output)
+    }
+}

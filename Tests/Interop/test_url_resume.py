@@ -1,0 +1,822 @@
+"""How sse-decode goes on: after the end of a connection, of a stream, of its own process."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import threading
+import time
+import unittest
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+from faults import until
+from sse_peers import (Files, chunks, cut, decode, decoding, event, hangs_up, held, none, record,
+                       reply, seed, silence, stream, web)
+
+JSON = "application/json"
+
+
+def later(*fields):
+    return reply("503 Later", b"", *fields)
+
+
+@contextmanager
+def unanswered():
+    """The URL of a port where connecting does not end: the queue of its listener is full."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(4):
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(("127.0.0.1", port))
+        time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/"
+
+
+def events(records):
+    return [each for each in records if "connection" not in each]
+
+
+def connections(records):
+    return [each for each in records if "connection" in each]
+
+
+class State(Files):
+    """--state FILE."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.folder / "state"
+
+    def kept(self):
+        text = self.path.read_text()
+        self.assertTrue(text.endswith("\n"))
+        return [json.loads(line) for line in text.splitlines()]
+
+    def test_the_next_run_goes_on(self):
+        with web([stream(event("a", 1), event("b", 2)), none, stream(event("c", 3)), none,
+                  none]) as seen:
+            url = seen.url + "s"
+            self.assertEqual(len(decode("--state", self.path, url).records), 2)
+            self.assertEqual(self.path.read_text(),
+                             '{"url":"%s","last_event_id":"2"}\n' % url)
+            self.assertEqual(decode("--state", self.path, url).records, [record("c", 3)])
+            self.assertEqual(self.kept(), [{"url": url, "last_event_id": "3"}])
+            decode("--state", self.path, url)
+        self.assertEqual(seen.ids, [None, "2", "2", "3", "3"])
+        self.assertEqual(os.listdir(self.folder), ["state"])
+
+    def test_odd_ids(self):
+        for id in ['"\\ü…\U0001f600', "a b\tc", "\x01", " x"]:
+            with self.subTest(id), web([stream(b"id: " + id.encode() + b"\ndata: a\n\n"), none,
+                                        none]) as seen:
+                decode("--state", self.path, seen.url)
+                self.assertEqual(self.kept()[-1]["last_event_id"], id)
+                decode("--state", self.path, seen.url)
+                self.path.unlink()
+
+    def test_an_id_that_is_reset(self):
+        with web([stream(event("a", 1), event("b", "")), none, none]) as seen:
+            decode("--state", self.path, seen.url)
+            decode("--state", self.path, seen.url)
+        self.assertEqual(seen.ids, [None, None, None])
+
+    def test_a_block_that_is_cut_off(self):
+        with web([stream(event("a", 1), b"id: 2\ndata: b\n"), none]) as seen:
+            decode("--state", self.path, seen.url)
+        self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "1"}])
+
+    def test_events_that_are_not_selected_count(self):
+        with web([stream(event("a", 1), event("b", 2, "x"), event("c", 3)), none]) as seen:
+            done = decode("-e", "x", "--state", self.path, seen.url)
+        self.assertEqual(done.records, [record("b", 2, "x")])
+        self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "3"}])
+
+    def test_a_count_stops_behind_its_event(self):
+        with web(stream(event("a", 1), event("b", 2), event("c", 3))) as seen:
+            self.assertEqual(decode("-n", "2", "--state", self.path, seen.url).records,
+                             [record("a", 1), record("b", 2)])
+        self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "2"}])
+
+    def test_several_urls_and_those_of_others(self):
+        self.file("state", '{"url":"http://other.example/","last_event_id":"x"}\n')
+        with web([stream(event("a", 1)), none]) as one, \
+                web([stream(event("b", 7)), none]) as other:
+            decode("--state", self.path, one.url, other.url)
+        kept = {each["url"]: each["last_event_id"] for each in self.kept()}
+        self.assertEqual(kept, {one.url: "1", other.url: "7", "http://other.example/": "x"})
+        self.assertEqual(len(self.kept()), 3)
+
+    def test_no_secret_is_kept(self):
+        with web([stream(event("a", 1)), none, none]) as seen:
+            url = seen.url.replace("://", "://ann:s3cret@")
+            decode("--state", self.path, url)
+            self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "1"}])
+            decode("--state", self.path, url)
+        self.assertEqual(seen.ids[-1], "1")
+
+    def test_files_that_are_none(self):
+        for text in ["nonsense\n", "[]\n", '{"last_event_id":"1"}\n', '{"url":']:
+            with self.subTest(text), web([]) as seen:
+                self.file("state", text)
+                decode("--state", self.path, seen.url, status=78)
+                self.assertEqual((seen.count, self.path.read_text()), (0, text))
+        with web(none) as seen:
+            self.file("state", "")
+            decode("--state", self.path, seen.url)
+
+    def test_it_is_kept_while_the_stream_runs(self):
+        with web([held(event("a", 1))]) as seen, \
+                decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
+            self.assertEqual(tool.record(), record("a", 1))
+            until(lambda: self.path.exists() and self.kept()[0].get("last_event_id") == "1", 2)
+
+    def test_the_interval(self):
+        with web([stream(*(event(each, each) for each in range(60)), pause=0.01), none]) as seen, \
+                decoding("--state", self.path, "--state-interval", "200ms", seen.url) as tool:
+            versions = set()
+            while tool.process.poll() is None:
+                if self.path.exists():
+                    versions.add(self.path.stat().st_ino)
+                time.sleep(0.002)
+                if tool.elapsed > 10:
+                    self.fail("no end")
+        self.assertLessEqual(len(versions), 7)
+        self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "59"}])
+
+    def test_only_what_was_written_counts(self):
+        # Nobody reads its output, and then it is killed.
+        def floods(client, request):
+            client.head()
+            for number in range(100_000):
+                client.say(event("x" * 1000, number))
+
+        for stop in [signal.SIGKILL, signal.SIGTERM]:
+            self.path.unlink(missing_ok=True)
+            with self.subTest(stop), web(floods) as seen, \
+                    decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
+                time.sleep(0.5)
+                tool.process.send_signal(stop)
+                if stop == signal.SIGKILL:
+                    tool.status()
+                    written = tool.output.read()
+                else:
+                    # It ends within a while though nobody reads.
+                    tool.status(7)
+                    written = tool.output.read()
+                whole = [json.loads(line) for line in written.split(b"\n")[:-1]]
+                self.assertGreater(len(whole), 10)
+                [kept] = self.kept()
+                # What was written before the last write to FILE is not asked for again.
+                self.assertLessEqual(int(kept["last_event_id"]), int(whole[-1]["id"]))
+                lag = 1 if stop == signal.SIGTERM else 500
+                self.assertGreaterEqual(int(kept["last_event_id"]), int(whole[-1]["id"]) - lag)
+
+    def test_a_slow_reader_moves_the_state_too(self):
+        # There is always something that waits to be written, and it is not what was written.
+        def floods(client, request):
+            client.head()
+            for number in range(1_000_000):
+                client.say(event("x" * 1000, number))
+
+        with web(floods) as seen, \
+                decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
+            for number in range(8000):
+                self.assertEqual(tool.record()["id"], str(number))
+                if number % 20 == 0:
+                    time.sleep(0.004)
+            [kept] = self.kept()
+            self.assertGreater(int(kept["last_event_id"]), 4000)
+
+    def test_dedup(self):
+        replay = stream(event("b", 2), event("c", 3))
+        with web([stream(event("a", 1), event("b", 2)), replay, none, replay, stream(event("d", 4)),
+                  none]) as seen:
+            done = decode("--dedup", "--stats", "--state", self.path, seen.url)
+            self.assertEqual(done.records, [record("a", 1), record("b", 2), record("c", 3)])
+            self.assertEqual(done.stats["duplicates"], 1)
+            # In the next run too: its stream begins with the event that is known.
+            with web([stream(event("c", 3), event("d", 4)), none], port=0) as other:
+                self.file("state", '{"url":"%s","last_event_id":"3"}\n' % other.url)
+                done = decode("--dedup", "--stats", "--state", self.path, other.url)
+                self.assertEqual(done.records, [record("d", 4)])
+                self.assertEqual(done.stats["duplicates"], 1)
+
+
+class Attempts(Files):
+    """--retries, --backoff, retry, Retry-After, --reset-after, --reconnect."""
+
+    def waits(self, done):
+        return [each["wait_ms"] for each in connections(done.records)
+                if each["connection"] == "retrying"]
+
+    def test_retries(self):
+        for number in [0, 1, 3]:
+            for failing in [later(), hangs_up]:
+                with self.subTest(number, failing=failing), web(failing) as seen:
+                    done = decode("--retries", number, "--all", seen.url, status=69)
+                    self.assertEqual(seen.count, number + 1)
+                    self.assertIn(b"given up", done.errors)
+                    last = done.records[-1]
+                    self.assertEqual((last["connection"], last["source"]), ("given-up", seen.url))
+
+    def test_retries_where_nobody_listens(self):
+        with web([]) as seen:
+            pass
+        done = decode("--retries", "3", "--stats", seen.url, status=69)
+        self.assertEqual(done.stats["connection_attempts"], 4)
+        self.assertEqual(done.errors.count(b"retrying in"), 3)
+
+    def test_an_event_makes_up_for_failures(self):
+        two = [later(), hangs_up, stream(event("a", 1))]
+        with web([*two, *two, later(), later(), later()]) as seen:
+            done = decode("--retries", "2", seen.url, status=69)
+        self.assertEqual((len(done.records), seen.count), (2, 9))
+
+    def test_a_connection_that_lasts_does_too(self):
+        lasting = stream(b": a\n", b": b\n", pause=0.1)
+        with web([lasting] * 4 + [none]) as seen:
+            decode("--retries", "1", "--reset-after", "150ms", seen.url)
+        self.assertEqual(seen.count, 5)
+
+    def test_the_bounds_of_the_backoff(self):
+        with web([later()] * 8 + [none]) as seen:
+            done = decode("--backoff", "40ms..160ms", "--all", seen.url, options=[])
+        waits = self.waits(done)
+        self.assertEqual(len(waits), 8)
+        for wait, limit in zip(waits, [40, 80] + [160] * 6):
+            self.assertLessEqual(wait, limit)
+        # It does not wait the same twice, and does what it says.
+        self.assertGreater(len(set(waits)), 2)
+        for wait, one, other in zip(waits, seen.requests, seen.requests[1:]):
+            self.assertGreaterEqual(other.at - one.at, wait / 1000 - 0.002)
+            self.assertLess(other.at - one.at, wait / 1000 + 0.3)
+
+    def test_an_event_resets_the_backoff(self):
+        with web([later(), later(), later(), stream(event("a"))] * 2 + [none]) as seen:
+            waits = self.waits(decode("--backoff", "20ms..500ms", "--all", seen.url, options=[]))
+        for wait, limit in zip(waits, [20, 40, 80, 20, 20, 40, 80, 20]):
+            self.assertLessEqual(wait, limit)
+
+    def test_retry_is_the_first_wait_exactly(self):
+        with web([stream(b"retry: 77\n", event("a")), later(), later(), none]) as seen:
+            waits = self.waits(decode("--backoff", "10ms..20ms", "--all", seen.url, options=[]))
+        self.assertEqual(waits[0], 77)
+        # Behind failures the jitter comes on top.
+        for wait, limit in zip(waits[1:], [77 + 10, 77 + 20]):
+            self.assertGreaterEqual(wait, 77)
+            self.assertLessEqual(wait, limit)
+
+    def test_retry_counts_without_a_blank_line(self):
+        with web([stream(b"retry: 66\n"), none]) as seen:
+            self.assertEqual(self.waits(decode("--all", seen.url)), [66])
+
+    def test_retry_after(self):
+        soon = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2.5), usegmt=True)
+        for value, least, most in [("1", 1000, 1020), ("0", 0, 20), ("x", 0, 20), ("-1", 0, 20),
+                                   (soon, 500, 2600)]:
+            with self.subTest(value), web([later(f"Retry-After: {value}"), none]) as seen:
+                [wait] = self.waits(decode("--all", seen.url))
+                self.assertGreaterEqual(wait, least)
+                self.assertLessEqual(wait, most)
+                waited = seen.requests[1].at - seen.requests[0].at
+                self.assertGreaterEqual(waited, least / 1000 - 0.002)
+
+    def test_reconnect(self):
+        ways = {"clean": chunks(event("a", 1)), "closed": stream(event("a", 1)),
+                "early": cut(event("a", 1)), "reset": cut(event("a", 1), reset=True)}
+        for mode in [None, "auto", "always", "lost", "never"]:
+            for method in ["GET", "POST"]:
+                for name, way in ways.items():
+                    lost = name in ["early", "reset"]
+                    again = {"always": True, "lost": lost, "never": False}.get(
+                        mode, lost or method == "GET")
+                    options = (["--reconnect", mode] if mode else []) + ["-X", method]
+                    with self.subTest(options, way=name), \
+                            web([way, none] if again else [way]) as seen:
+                        done = decode(*options, seen.url,
+                                      status=69 if lost and not again else 0)
+                        self.assertEqual(done.records, [record("a", 1)])
+                        self.assertEqual(seen.count, 2 if again else 1)
+
+    def test_never(self):
+        for failing in [later(), hangs_up]:
+            with self.subTest(failing), web([failing]) as seen:
+                decode("--reconnect", "never", seen.url, status=69)
+
+
+    def test_a_first_line_that_is_cut_off(self):
+        # What is cut off within its first line is no less a stream.
+        whole = b"\xef\xbb\xbfevent: x\ndata: a\n\n"
+        for broken in [stream, cut]:
+            for end in range(len(whole)):
+                with self.subTest(broken, end=end), web([broken(whole[:end]), none]) as seen:
+                    self.assertEqual(decode(seen.url).output, b"")
+                    self.assertEqual(seen.count, 2)
+
+
+class Clocks(Files):
+    """--idle-timeout, --connect-timeout, --max-time."""
+
+    def test_stalls(self):
+        with web([silence, held(), held(event("a", 1)), none]) as seen:
+            done = decode("--idle-timeout", "150ms", "--stats", "--all", seen.url)
+        self.assertEqual(events(done.records), [record("a", 1)])
+        self.assertEqual((done.stats["stalls"], done.stats["connection_attempts"],
+                          done.stats["reconnections"], seen.count), (3, 4, 3, 4))
+        states = [each["connection"] for each in connections(done.records)]
+        self.assertEqual(states.count("stalled"), 3)
+        self.assertIn(b"stalled", done.errors)
+
+    def test_our_own_output_is_no_stall(self):
+        def floods(client, request):
+            client.head()
+            for number in range(5000):
+                client.say(event("x" * 1000, number))
+
+        with web([floods, none]) as seen, \
+                decoding("--stats", "--idle-timeout", "200ms", seen.url) as tool:
+            time.sleep(0.8)
+            self.assertEqual([each["id"] for each in tool.records()],
+                             [str(each) for each in range(5000)])
+            self.assertEqual(tool.status(), 0)
+        self.assertEqual((tool.stats()["stalls"], seen.count), (0, 2))
+
+    def test_memory(self):
+        def floods(client, request):
+            client.head()
+            for _ in range(30):
+                client.say(event("x" * 1000, 1) * 1000)
+
+        with web([floods, none]) as seen, decoding("--stats", seen.url) as tool:
+            time.sleep(0.5)
+            for _ in range(25_000):
+                tool.output.readline()
+            self.assertLess(tool.peak_kib(), 32 << 10)
+
+    def test_connect_timeout(self):
+        with unanswered() as url:
+            with decoding("--connect-timeout", "200ms", "--retries", "1", url) as tool:
+                self.assertEqual(tool.status(5), 69)
+                self.assertGreaterEqual(tool.elapsed, 0.39)
+                self.assertLess(tool.elapsed, 1.5)
+
+    def test_max_time(self):
+        with unanswered() as nowhere, web(silence) as mute, web(held(event("a"))) as open, \
+                web(later("Retry-After: 60")) as busy:
+            for url in [nowhere, mute.url, open.url, busy.url]:
+                with self.subTest(url), decoding("--max-time", "300ms", url) as tool:
+                    self.assertEqual(tool.status(5), 0, tool.errors)
+                    self.assertGreaterEqual(tool.elapsed, 0.29)
+                    self.assertLess(tool.elapsed, 1)
+
+
+class Stops(Files):
+    """SIGTERM, SIGINT and SIGPIPE."""
+
+    def test_in_every_phase(self):
+        def withheld_refusal(client, request):
+            client.head("503 Later", "text/plain")
+            client.hold()
+
+        with unanswered() as nowhere, web(silence) as mute, web(held()) as empty, \
+                web(held(event("a", 1))) as open, web(later("Retry-After: 60")) as busy, \
+                web(withheld_refusal) as refusing, web([]) as gone, ExitStack() as stack:
+            phases = {"connecting": (nowhere, "0"), "head": (mute.url, "0"),
+                      "body": (empty.url, "0"), "receiving": (open.url, "1"),
+                      "waiting": (busy.url, "0"), "refusal": (refusing.url, "0"),
+                      "TLS": (mute.url.replace("http", "https"), "0")}
+            tools = []
+            for number in [signal.SIGTERM, signal.SIGINT]:
+                for name, (url, id) in phases.items():
+                    state = self.file(f"{name}-{number}",
+                                      '{"url":"%s","last_event_id":"0"}\n' % url)
+                    tool = stack.enter_context(decoding("--stats", "--state", state, url))
+                    tools.append((name, number, tool, state, url, id))
+            time.sleep(1)
+            for name, number, tool, state, url, id in tools:
+                with self.subTest(name, signal=number):
+                    self.assertIsNone(tool.process.poll(), "it ended before")
+                    tool.started = time.monotonic()
+                    tool.process.send_signal(number)
+                    self.assertEqual(tool.status(3), 0, tool.errors)
+                    self.assertLess(tool.elapsed, 0.6)
+                    self.assertEqual(json.loads(state.read_text()),
+                                     {"url": url, "last_event_id": id})
+
+    def test_a_reader_that_leaves(self):
+        def answer(client, request):
+            client.head()
+            client.say(event("a"))
+            until(lambda: left)
+            for _ in range(100):
+                client.say(event("b"))
+                time.sleep(0.01)
+            client.hold()
+
+        left = False
+        with web([answer]) as seen, decoding(seen.url) as tool:
+            self.assertEqual(tool.record(), record("a"))
+            tool.output.close()
+            left = True
+            self.assertEqual(tool.status(3), -signal.SIGPIPE, tool.errors)
+            self.assertEqual(tool.errors, b"")
+
+    def test_a_full_device(self):
+        with web([held(event("a", 1))]) as seen, open("/dev/full", "wb") as full:
+            with decoding(seen.url, stdout=full) as tool:
+                self.assertEqual(tool.status(3), 74)
+
+
+class Numbered:
+    """A server of numbered events, which goes on behind Last-Event-ID and cuts at random."""
+
+    def __init__(self, count, chance):
+        self.count, self.chance = count, chance
+
+    def __call__(self, client, request):
+        first = int(request.id or 0) + 1
+        if first > self.count:
+            return none(client, request)
+        client.head()
+        at = first
+        while at <= self.count and self.chance.random() > 0.05:
+            burst = self.chance.choice([1, 1, 3, 50])
+            client.say(b"".join(event(f"d{each}", each)
+                                for each in range(at, min(at + burst, self.count + 1))))
+            at += burst
+            time.sleep(self.chance.random() * 0.004)
+        # Now and then in the middle of the next.
+        if at <= self.count:
+            whole = event(f"d{at}", at)
+            client.say(whole[:self.chance.randrange(len(whole))])
+
+
+class ExactlyOnce(Files):
+    """--exactly-once."""
+
+    def lines(self, path):
+        data = path.read_bytes()
+        self.assertTrue(data.endswith(b"\n"))
+        return [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+    def test_kills(self):
+        chance = random.Random(seed())
+        count = 4000
+        output, state = self.folder / "output", self.folder / "state"
+        kills = 0
+        with web(Numbered(count, chance)) as seen:
+            command = ["--exactly-once", "--output", output, "--state", state,
+                       "--state-interval", chance.choice(["1ms", "20ms"]), seen.url]
+            while kills < 30:
+                with decoding(*command) as tool:
+                    time.sleep(0.01 + chance.random() * 0.12)
+                    if tool.process.poll() is not None:
+                        break
+                    tool.process.kill()
+                    tool.status()
+                    kills += 1
+            decode(*command)
+        self.assertGreater(kills, 3)
+        self.assertEqual(self.lines(output),
+                         [record(f"d{each}", each) for each in range(1, count + 1)])
+        self.assertEqual(json.loads(state.read_text()),
+                         {"url": seen.url, "last_event_id": str(count),
+                          "length": output.stat().st_size})
+
+    def test_what_stands_behind_the_length_goes(self):
+        output = self.file("output", "before\n")
+        state = self.folder / "state"
+        with web([stream(event("a", 1)), none, stream(event("b", 2)), none]) as seen:
+            command = ["-d", "--exactly-once", "--output", output, "--state", state, seen.url]
+            decode(*command)
+            self.assertEqual(output.read_text(), 'before\n"a"\n')
+            with output.open("a") as file:
+                file.write('"b"\n"half')
+            decode(*command)
+        self.assertEqual(output.read_text(), 'before\n"a"\n"b"\n')
+        self.assertEqual(seen.ids, [None, "1", "1", "2"])
+
+    def test_a_file_that_is_too_short(self):
+        output = self.file("output", "x")
+        with web([]) as seen:
+            state = self.file("state", '{"url":"%s","last_event_id":"1","length":9}\n' % seen.url)
+            decode("--exactly-once", "--output", output, "--state", state, seen.url, status=78)
+        self.assertEqual(output.read_text(), "x")
+
+    def test_usage(self):
+        for options in [[], ["--output", self.folder / "o"], ["--state", self.folder / "s"]]:
+            with self.subTest(options):
+                decode("--exactly-once", *options, "http://127.0.0.1:1/", status=64)
+
+    def test_output_appends(self):
+        output = self.file("output", "before\n")
+        with web([stream(event("a", 1)), none]) as seen:
+            self.assertEqual(decode("-d", "--output", output, seen.url).output, b"")
+        self.assertEqual(output.read_text(), 'before\n"a"\n')
+
+    def test_output_of_two_urls(self):
+        output, state = self.folder / "output", self.folder / "state"
+        chance = random.Random(seed())
+        with web(Numbered(500, chance)) as one, web(Numbered(500, chance)) as other:
+            command = ["--exactly-once", "--tag-source", "--output", output, "--state", state,
+                       "--state-interval", "5ms", one.url, other.url]
+            for _ in range(8):
+                with decoding(*command) as tool:
+                    time.sleep(0.02 + chance.random() * 0.08)
+                    tool.process.kill()
+                    tool.status()
+            decode(*command)
+        for seen in [one, other]:
+            self.assertEqual([each["data"] for each in self.lines(output)
+                              if each["source"] == seen.url],
+                             [f"d{each}" for each in range(1, 501)])
+
+
+class Polls(Files):
+    """--poll."""
+
+    def polled(self, *values, type=JSON):
+        body = (json.dumps(values) if type == JSON
+                else "".join(json.dumps(value) + "\n" for value in values))
+        return reply("200 OK", body.encode(), type=type)
+
+    def test_alone(self):
+        with web([self.polled({"id": "1", "data": "a"}, {"id": "2", "event": "x", "data": "b"}),
+                  self.polled(), none,
+                  self.polled({"id": "3", "data": "c"}, type="application/x-ndjson")]) as seen:
+            done = decode("-n", "3", "--poll", seen.url + "poll?k=1")
+        self.assertEqual(done.records, [record("a", 1), record("b", 2, "x"), record("c", 3)])
+        self.assertEqual([request.query for request in seen.requests],
+                         [[("k", "1")], *[[("k", "1"), ("since", "2")]] * 3])
+        for request in seen.requests:
+            self.assertEqual((request.method, request.path, request.id), ("GET", "/poll", None))
+            self.assertIn(JSON, request.one("Accept"))
+
+    def test_values_with_a_cursor(self):
+        with web([self.polled({"seq": 7, "v": 1.50}, {"seq": 8}), self.polled({"seq": "9 &"}),
+                  self.polled({"seq": 10})]) as seen:
+            done = decode("-d", "-n", "4", "--poll", seen.url, "--poll-cursor", ".seq",
+                          "--poll-param", "after it")
+        self.assertEqual(done.records, [{"seq": 7, "v": 1.5}, {"seq": 8}, {"seq": "9 &"},
+                                        {"seq": 10}])
+        self.assertEqual([request.query for request in seen.requests],
+                         [[], [("after it", "8")], [("after it", "9 &")]])
+
+    def test_with_state(self):
+        state = self.folder / "state"
+        with web([self.polled({"id": 1, "data": "a"}),
+                  self.polled({"id": 2, "data": "b"})]) as seen:
+            for _ in range(2):
+                decode("-n", "1", "--state", state, "--poll", seen.url)
+        self.assertEqual([request.query for request in seen.requests], [[], [("since", "1")]])
+        self.assertEqual(json.loads(state.read_text())["last_event_id"], "2")
+
+    def test_failures(self):
+        with web([later(), hangs_up, self.polled({"id": "1", "data": "a"})]) as seen:
+            self.assertEqual(decode("-n", "1", "--poll", seen.url).records, [record("a", 1)])
+        with web([reply("404 No")]) as seen:
+            decode("--poll", seen.url, status=76)
+
+    def test_an_empty_answer_is_no_busy_loop(self):
+        with web(self.polled()) as seen:
+            decode("--poll", seen.url, "--max-time", "1s", "--backoff", "100ms..200ms", options=[])
+        self.assertLess(seen.count, 30)
+        self.assertGreater(seen.count, 2)
+
+    def falls_back(self, path, poll, *options, stream_at=None):
+        """A stream that is withheld twice, polls, and the stream that is back."""
+        streams = iter([held(), held(), stream(event("c", 3)), none])
+
+        def answer(client, request):
+            if request.path == poll:
+                since = dict(request.query).get("since")
+                if since == "2":
+                    time.sleep(0.05)
+                    return self.polled()(client, request)
+                return self.polled({"id": str(int(since or 0) + 1), "data": "p"})(client, request)
+            next(streams)(client, request)
+
+        with web(answer) as seen:
+            done = decode("--idle-timeout", "150ms", "--poll-for", "500ms", "--stats", *options,
+                          seen.url + path)
+        self.assertEqual(done.records, [record("p", 1), record("p", 2), record("c", 3)])
+        targets = [request.path for request in seen.requests]
+        self.assertEqual(targets[:3], [f"/{path}", f"/{path}", poll])
+        self.assertEqual(targets[-2:], [f"/{path}"] * 2)
+        polls = [request for request in seen.requests if request.path == poll]
+        self.assertGreater(len(polls), 3)
+        self.assertEqual([dict(request.query).get("since") for request in polls[:3]],
+                         [None, "1", "2"])
+        self.assertEqual([request.id for request in seen.requests if request.path != poll],
+                         [None, None, "2", "3"])
+        self.assertIn(b"poll", done.errors)
+
+    def test_falling_back_and_forth(self):
+        self.falls_back("a/events", "/a/poll")
+
+    def test_falling_back_to_another_url(self):
+        with web([]) as seen:
+            pass
+        with web(self.polled({"id": "1", "data": "p"})) as poll, web(held()) as seen:
+            done = decode("--idle-timeout", "100ms", "-n", "1", "--poll", poll.url + "there",
+                          seen.url + "stream")
+        self.assertEqual(done.records, [record("p", 1)])
+        self.assertEqual((seen.count, poll.count), (2, 1))
+
+    def test_a_byte_is_enough(self):
+        with web([held(), held(b":\n"), held(), none]) as seen:
+            decode("--idle-timeout", "100ms", seen.url + "events")
+        self.assertEqual([request.path for request in seen.requests], ["/events"] * 4)
+
+    def test_no_answer_is_not_withheld(self):
+        with web([silence, silence, silence, none]) as seen:
+            decode("--idle-timeout", "100ms", seen.url + "events")
+        self.assertEqual([request.path for request in seen.requests], ["/events"] * 4)
+
+    def test_nothing_to_fall_back_to(self):
+        with web([held(), held(), held(), none]) as seen:
+            decode("--idle-timeout", "100ms", seen.url + "stream")
+        self.assertEqual([request.path for request in seen.requests], ["/stream"] * 4)
+
+
+class Telling(Files):
+    """What goes on: counters, metrics, records, diagnostics, systemd."""
+
+    TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+
+    def scenario(self, *options):
+        answers = [stream(event("a", 1), event("b", 2)), later(),
+                   held(event("b", 2), event("c", 3)), none]
+        with web(answers) as seen:
+            done = decode("--dedup", "--idle-timeout", "150ms", *options, seen.url)
+        return seen, done
+
+    def test_counters(self):
+        _, done = self.scenario("--stats")
+        stats = done.stats
+        wanted = {"connection_attempts": 4, "reconnections": 3, "duplicates": 1, "gaps": 0,
+                  "stalls": 1, "bytes_received": 2 * len(event("a", 1) + event("b", 2))}
+        self.assertEqual({name: stats.get(name) for name in wanted}, wanted)
+        self.assertIn(stats["events"], [3, 4])
+        self.assertEqual(stats["records_out"], 3)
+
+    def test_metrics(self):
+        path = self.folder / "test.prom"
+        before = time.time()
+        self.scenario("--metrics-file", path)
+        values = {}
+        for line in path.read_text().splitlines():
+            if not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                values[name.partition("{")[0]] = float(value)
+        wanted = {"connection_attempts_total": 4, "reconnections_total": 3, "duplicates_total": 1,
+                  "gaps_total": 0, "stalls_total": 1,
+                  "bytes_received_total": 2 * len(event("a", 1) + event("b", 2)),
+                  "connection_duration_seconds_count": 2, "time_to_reconnect_seconds_count": 1}
+        self.assertEqual({name: values.get(f"streamutils_{name}") for name in wanted}, wanted)
+        for name in ["events_total", "connection_duration_seconds_sum",
+                     "time_to_reconnect_seconds_sum", "last_event_timestamp_seconds"]:
+            self.assertIn(f"streamutils_{name}", values)
+        self.assertGreaterEqual(values["streamutils_last_event_timestamp_seconds"], before - 1)
+        self.assertLessEqual(values["streamutils_last_event_timestamp_seconds"], time.time() + 1)
+        self.assertGreaterEqual(values["streamutils_connection_duration_seconds_sum"], 0.14)
+        self.assertLess(values["streamutils_connection_duration_seconds_sum"], 2)
+
+    def test_connection_records(self):
+        seen, done = self.scenario("--all")
+        records = done.records
+        for each in connections(records):
+            self.assertEqual(each["source"], seen.url)
+            self.assertRegex(each["time"], self.TIME)
+        self.assertEqual(
+            [each.get("connection") or each["data"] for each in records],
+            ["connecting", "open", "a", "b", "retrying", "connecting", "retrying", "connecting",
+             "open", "resumed", "c", "stalled", "retrying", "connecting", "closed"])
+        by = {state: [each for each in connections(records) if each["connection"] == state]
+              for state in ["open", "retrying", "resumed", "closed"]}
+        self.assertEqual([each["status"] for each in by["open"]], [200, 200])
+        self.assertEqual([each["last_event_id"] for each in by["resumed"]], ["2"])
+        for each in by["retrying"]:
+            self.assertIsInstance(each["wait_ms"], int)
+            self.assertNotEqual(each["reason"], "")
+        self.assertEqual(by["closed"][0]["status"], 204)
+
+    def test_they_do_not_count(self):
+        with web([stream(event("a", 1), event("b", 2))]) as seen:
+            done = decode("--all", "-n", "1", seen.url)
+        self.assertEqual(events(done.records), [record("a", 1)])
+
+    def test_diagnostics(self):
+        seen, done = self.scenario("-v")
+        text = done.errors.decode()
+        for wanted in [f"{seen.url}: connecting", f"{seen.url}: open 200 text/event-stream",
+                       "resumed after id 2", "stalled: "]:
+            self.assertIn(wanted, text)
+        self.assertRegex(text, re.escape(seen.url) + r": the stream ended; retrying in [\d.]+ s\n")
+        seen, done = self.scenario("-q")
+        self.assertEqual(done.errors, b"")
+        seen, done = self.scenario("-v", "--log-format", "json")
+        for line in done.errors.splitlines():
+            self.assertIsInstance(json.loads(line), dict)
+
+    def test_the_address_that_cannot_be_reached_is_named(self):
+        with web([]) as seen:
+            pass
+        done = decode("--retries", "0", seen.url, status=69)
+        self.assertIn(f"127.0.0.1:{seen.port}".encode(), done.errors)
+        done = decode("--retries", "0", "http://nowhere.invalid/", status=69)
+        self.assertIn(b"nowhere.invalid", done.errors)
+
+    @contextmanager
+    def systemd(self, name):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind("\0" + name[1:] if name.startswith("@") else name)
+            listener.settimeout(5)
+            yield listener
+
+    def test_notify(self):
+        for name in [str(self.folder / "notify"), f"@streamutils-{os.getpid()}"]:
+            opens = threading.Event()
+
+            def answer(client, request):
+                opens.wait(5)
+                held(event("a", 1))(client, request)
+
+            with self.subTest(name), self.systemd(name) as listener, \
+                    web([later(), answer]) as seen, \
+                    decoding("--notify", seen.url, NOTIFY_SOCKET=name,
+                             WATCHDOG_USEC="400000") as tool:
+                time.sleep(0.5)
+                opens.set()
+                self.assertEqual(tool.record(), record("a", 1))
+                said, at = [], []
+                while said.count("WATCHDOG=1") < 6:
+                    said += listener.recv(4096).decode().split("\n")
+                    at.append(time.monotonic())
+                self.assertEqual(said.count("READY=1"), 1)
+                self.assertTrue(set(said) <= {"READY=1", "WATCHDOG=1", ""} or
+                                any(each.startswith("STATUS=") for each in said), said)
+                tool.stop()
+                said = []
+                while "STOPPING=1" not in said:
+                    said += listener.recv(4096).decode().split("\n")
+                self.assertEqual(tool.status(2), 0)
+
+    def test_ready_is_the_first_stream(self):
+        name = str(self.folder / "notify")
+        with self.systemd(name) as listener, web(later()) as seen, \
+                decoding("--notify", seen.url, NOTIFY_SOCKET=name) as tool:
+            until(lambda: seen.count > 3)
+            tool.stop()
+            self.assertEqual(tool.status(2), 0)
+            listener.settimeout(0.2)
+            said = []
+            try:
+                while True:
+                    said += listener.recv(4096).decode().split("\n")
+            except TimeoutError:
+                pass
+        self.assertNotIn("READY=1", said)
+        self.assertNotIn("WATCHDOG=1", said)
+
+    def test_the_rate_of_the_watchdog(self):
+        name = str(self.folder / "notify")
+        with self.systemd(name) as listener, web(held(event("a"))) as seen, \
+                decoding("--notify", seen.url, NOTIFY_SOCKET=name,
+                         WATCHDOG_USEC="400000") as tool:
+            tool.record()
+            at = []
+            while len(at) < 6:
+                if b"WATCHDOG=1" in listener.recv(4096):
+                    at.append(time.monotonic())
+            gaps = [other - one for one, other in zip(at, at[1:])]
+            self.assertLess(max(gaps), 0.38)
+            self.assertGreater(sum(gaps) / len(gaps), 0.1)
+
+    def test_a_watchdog_for_somebody_else(self):
+        name = str(self.folder / "notify")
+        with self.systemd(name) as listener, web(held(event("a"))) as seen, \
+                decoding("--notify", seen.url, NOTIFY_SOCKET=name, WATCHDOG_USEC="100000",
+                         WATCHDOG_PID="1") as tool:
+            tool.record()
+            time.sleep(0.4)
+            listener.settimeout(0.1)
+            said = []
+            try:
+                while True:
+                    said += listener.recv(4096).decode().split("\n")
+            except TimeoutError:
+                pass
+        self.assertIn("READY=1", said)
+        self.assertNotIn("WATCHDOG=1", said)
+
+    def test_without_systemd(self):
+        with web([stream(event("a")), none]) as seen:
+            self.assertEqual(decode("--notify", seen.url).records, [record("a")])

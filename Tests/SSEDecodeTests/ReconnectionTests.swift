@@ -1,0 +1,89 @@
+import StreamTool
+import Testing
+
+@testable import SSEDecode
+
+/// When the next attempt comes, on a clock that is not waited for.
+@Suite struct ReconnectionTests {
+    private static let second: UInt64 = 1_000_000_000
+
+    private func reconnection(
+        backoff: ClosedRange<UInt64> = second...(8 * second), retries: Int? = nil
+    ) -> Reconnection {
+        var options = FollowOptions()
+        options.backoff = Backoff(range: backoff)
+        options.retries = retries
+        return Reconnection(options)
+    }
+
+    /// Hands out the highest numbers, so that jitter is the longest.
+    private struct Highest: RandomNumberGenerator {
+        mutating func next() -> UInt64 { .max }
+    }
+
+    @Test func waitsDoubleUpToTheLongest() {
+        var generator = Highest()
+        var some = reconnection()
+        let waits = (0..<6).map { _ in
+            some.wait(lasted: nil, sawEvent: false, using: &generator)
+        }
+        #expect(waits == [1, 2, 4, 8, 8, 8].map { $0 * Self.second })
+    }
+
+    @Test func jitterIsFull() {
+        var generator = SystemRandomNumberGenerator()
+        var some = reconnection()
+        var waits: [UInt64] = []
+        for _ in 0..<2000 {
+            waits.append(some.wait(lasted: nil, sawEvent: true, using: &generator) ?? .max)
+        }
+        #expect(waits.allSatisfy { $0 <= Self.second })
+        #expect(waits.contains { $0 < Self.second / 10 })
+        #expect(waits.contains { $0 > 9 * (Self.second / 10) })
+    }
+
+    @Test func theStreamsRetryIsTheWaitThen() {
+        var generator = Highest()
+        var some = reconnection()
+        some.reconnectionTime = 2_000_000
+        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == 2_000_000)
+        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) == 2_000_000)
+        #expect(
+            some.wait(lasted: nil, sawEvent: false, using: &generator) == 2_000_000 + Self.second)
+        // An event: what failed before counts no more.
+        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == 2_000_000)
+    }
+
+    @Test func retryAfterIsTheLeast() {
+        var generator = Highest()
+        var some = reconnection()
+        let wait = some.wait(
+            lasted: nil, sawEvent: false, retryAfter: 7 * Self.second, using: &generator)
+        #expect(wait == 7 * Self.second)
+        let next = some.wait(lasted: nil, sawEvent: false, retryAfter: 1, using: &generator)
+        #expect(next == 2 * Self.second)
+    }
+
+    @Test func givesUpAfterSoManyFailures() {
+        var generator = Highest()
+        var some = reconnection(retries: 2)
+        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) != nil)
+        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) != nil)
+        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) == nil)
+        #expect(some.failures == 3)
+        var none = reconnection(retries: 0)
+        #expect(none.wait(lasted: 1, sawEvent: true, using: &generator) != nil)
+        #expect(none.wait(lasted: 1, sawEvent: false, using: &generator) == nil)
+    }
+
+    /// A connection that stayed is a good one, also when nothing happened.
+    @Test func aConnectionThatLastedStartsAnew() {
+        var generator = Highest()
+        var some = reconnection(retries: 1)
+        _ = some.wait(lasted: nil, sawEvent: false, using: &generator)
+        #expect(some.wait(lasted: 10 * Self.second, sawEvent: false, using: &generator) != nil)
+        #expect(some.failures == 0)
+        _ = some.wait(lasted: 9 * Self.second, sawEvent: false, using: &generator)
+        #expect(some.failures == 1)
+    }
+}
