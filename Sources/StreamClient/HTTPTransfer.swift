@@ -164,7 +164,7 @@ package struct HTTPTransfer: ~Copyable {
             bytes.replaceSubrange(5..<6, with: "1.1".utf8)
         }
         let parsed = try bytes.withUnsafeBufferPointer { buffer throws(HTTPHeadError) in
-            try HTTPHead.parse(buffer, limit: count + 1)
+            try HTTPHead.parse(buffer, limit: buffer.count + 1)
         }
         guard let (head, _) = parsed else { return nil }
         // An answer that only says that another comes.

@@ -103,7 +103,8 @@ final class Source {
         }
         // What we do not read, we cannot blame on the peer.
         guard hasRoom else { return ([], pipeline.deadline) }
-        if ended != nil || !raw.isEmpty { return ([], 0) }
+        // What is to be inflated waits for room only. The head of a refusal's body waits for the rest.
+        if ended != nil || (inflater != nil && !raw.isEmpty) { return ([], 0) }
         let (descriptors, deadline) = transfer.wanted
         let clock = min(lastByte + settings.follow.idleLimit, pipeline.deadline ?? .max)
         return (descriptors, min(clock, deadline ?? .max))
@@ -142,7 +143,14 @@ final class Source {
             run.tell("connecting", of: name)
         }
         isFirst = false
-        try start(try asking.begin(id: pipeline.lastID), now, &run)
+        let request: HTTPRequest
+        do {
+            request = try asking.begin(id: pipeline.lastID)
+        } catch let failure as Failure where closed != nil {
+            // A file that was there before is being replaced, or comes back.
+            return try again(failure.message, isLost: true, &run)
+        }
+        try start(request, now, &run)
     }
 
     func start(

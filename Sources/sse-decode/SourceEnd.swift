@@ -72,7 +72,7 @@ extension Source {
     }
 
     /// Another attempt, unless that would not help or was tried too often.
-    private func again(
+    func again(
         _ reason: String, isLost: Bool, retryAfter: UInt64? = nil,
         _ run: inout Run<DecodeOptions>
     ) throws {

@@ -9,6 +9,7 @@ import unittest
 from contextlib import contextmanager
 from pathlib import Path
 
+from authority import Authority
 from broken_nets import link, tool
 from http_peers import QUICK, ending, outcome, serving
 from peers import ENVIRONMENT, PATIENCE_SECONDS
@@ -73,6 +74,20 @@ class Proxies(unittest.TestCase):
             done = outcome(f"-d {QUICK} http://127.0.0.1:{port}/stream")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.decode().split(), NUMBERS)
+
+    @unittest.skipUnless(NGINX, "nginx is not installed")
+    def test_http_2(self):
+        with tempfile.TemporaryDirectory() as folder:
+            authority = Authority(folder, "authority")
+            with serving(stream) as server, \
+                    nginx(server.port, authority.issue("localhost", "DNS:localhost"),
+                          version="http2") as port:
+                done = outcome(f"-d {QUICK} --cacert {authority.certificate}"
+                               f" https://localhost:{port}/stream")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.decode().split(), NUMBERS)
+        self.assertEqual({request.get("X-Protocol") for request in server.requests},
+                         {"HTTP/2.0"})
 
     @unittest.skipUnless(NGINX, "nginx is not installed")
     def test_nginx_without_a_server(self):

@@ -39,6 +39,7 @@ http {{
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection "upgrade";
             proxy_set_header Host $host;
+            proxy_set_header X-Protocol $server_protocol;
             proxy_read_timeout {timeout}s;
         }}
     }}
@@ -47,12 +48,13 @@ http {{
 
 
 @contextmanager
-def nginx(upstream, certificate=None):
-    """The port of an nginx in front of this port; with TLS when it has a certificate and key."""
+def nginx(upstream, certificate=None, version=""):
+    """The port of an nginx in front of this port; with TLS when it has a certificate and key, and
+    then `version` may be http2."""
     with tempfile.TemporaryDirectory() as folder:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        tls = "ssl; ssl_certificate {}; ssl_certificate_key {}".format(*certificate) \
+        tls = "ssl {}; ssl_certificate {}; ssl_certificate_key {}".format(version, *certificate) \
             if certificate else ""
         path = Path(folder, "nginx.conf")
         path.write_text(CONFIGURATION.format(folder=folder, port=port, upstream=upstream, tls=tls,
