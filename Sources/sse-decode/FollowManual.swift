@@ -4,6 +4,11 @@ let followManual = resuming + polling + telling + systemd + environment + provid
 private let resuming = #"""
     .Sh RESUMING
     A URL is read as the standard has it for browsers, and with what operators need besides.
+    The program
+    .Pa sse-decode-url
+    does this, which
+    .Nm
+    becomes when an argument begins with http:// or https://; libcurl is loaded then.
     When the connection is lost, when the stream ends, and when nothing came for
     .Fl Fl idle-timeout ,
     the URL is asked for again, with the last event id in the field
@@ -31,10 +36,10 @@ private let resuming = #"""
     was cut off: one that ended is complete.
     .Fl Fl reconnect
     says otherwise.
-    Servers that give no ids, such as those of language models, answer again from the beginning:
-    behind what was written of the first answer stands the whole of the second.
-    .Fl Fl reconnect Ns = Ns Cm never
-    asks only once, and exits 69 instead, also after a status that would be tried again.
+    Servers that give no ids, such as those of language models, would answer again from the
+    beginning: once such an event came, a broken answer ends with exit 69, unless
+    .Fl Fl reconnect Ns = Ns Cm lost
+    asks for it all again.
     .Ss How long it waits
     A random time up to the first value of
     .Fl Fl backoff ,
