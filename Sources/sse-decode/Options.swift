@@ -13,8 +13,7 @@ enum Format: String, CaseIterable {
     case jsonSequence = "json-seq"
 }
 
-/// A class, so that those who keep it are small: it does not change once it is read.
-package final class DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
+package struct DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
     package var common = CommonOptions()
     package var connect = ConnectOptions()
     package var request = RequestOptions()
