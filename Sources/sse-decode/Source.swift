@@ -103,7 +103,7 @@ final class Source {
         }
         // What we do not read, we cannot blame on the peer.
         guard hasRoom else { return ([], pipeline.deadline) }
-        // What is to be inflated waits for room only. The head of a refusal's body waits for the rest.
+        // What is to be inflated waits for room only; a refusal's body waits for its rest.
         if ended != nil || (inflater != nil && !raw.isEmpty) { return ([], 0) }
         let (descriptors, deadline) = transfer.wanted
         let clock = min(lastByte + settings.follow.idleLimit, pipeline.deadline ?? .max)
