@@ -43,7 +43,12 @@ package struct HTTPTransfer: ~Copyable {
         sink.initialize(to: ccurl_sink())
     }
 
-    deinit { sink.deallocate() }
+    deinit {
+        // The library must not know the sink any more when that is gone.
+        ccurl_multi_remove_handle(handle.multi, handle.easy)
+        ccurl_easy_reset(handle.easy)
+        sink.deallocate()
+    }
 
     /// Begins a request; ends the one before. Throws `configuration`.
     package mutating func begin(_ request: HTTPRequest) throws(TransportError) {

@@ -28,9 +28,10 @@ struct Checkpoint {
         interval = settings.follow.stateInterval
         isExactlyOnce = settings.follow.isExactlyOnce
         ids = names.map { ($0, nil) }
+        // Another run may still be about to write both files.
+        if isExactlyOnce, let output = settings.outputFile { try lock(output) }
         let recorded = try read(maxDepth: settings.common.maxDepth)
         guard isExactlyOnce, let output = settings.outputFile else { return }
-        try lock(output)
         try cut(output, to: recorded)
         isChanged = true
         try save(force: true)
@@ -40,7 +41,8 @@ struct Checkpoint {
 
     // MARK: Reading
 
-    /// The length that the output had, nil when nothing was kept of it.
+    /// The length that the output had, nil when nothing was kept of it: the longest, whichever URL
+    /// it was kept for, for all of that was on record.
     private mutating func read(maxDepth: Int) throws -> Int? {
         let descriptor = clinux_open(path, O_RDONLY, 0)
         if descriptor < 0 {
@@ -62,9 +64,9 @@ struct Checkpoint {
             let line = queue.bytes(range)
             if line.isBlank { continue }
             let members = try parse(line, lines.number, maxDepth)
+            if let recorded = members.length { length = max(length ?? 0, recorded) }
             if let index = ids.firstIndex(where: { $0.name == members.url }) {
                 ids[index].id = members.id
-                length = members.length ?? length
             } else {
                 others.append(Array(line))
             }

@@ -52,6 +52,7 @@ struct Follower {
         left = settings.count ?? .max
         for name in [
             "connection_attempts", "reconnections", "events", "duplicates", "gaps", "stalls",
+            "bytes_received",
         ] {
             run.report.add(0, to: name)
         }
@@ -80,6 +81,7 @@ struct Follower {
         var descriptors: [pollfd] = []
         var deadline = [end, checkpoint?.deadline, notify?.watchdogDeadline].compactMap { $0 }.min()
         let hasRoom = run.hasRoom
+        if let time = files?.pipeline.deadline { deadline = min(deadline ?? .max, time) }
         for source in sources {
             let wanted = source.wanted(hasRoom: hasRoom)
             descriptors += wanted.descriptors
@@ -94,15 +96,14 @@ struct Follower {
         }
         run.input.watched = descriptors
         files?.pipeline.left = left
-        if try files?.read(&run, until: deadline) == false { files = nil }
+        let isMore = try files?.read(&run, until: deadline)
         left = files?.pipeline.left ?? left
+        if isMore == false { files = nil }
     }
 
     /// What is due by the clock, and what a signal asks for.
     private mutating func keepTime(_ run: borrowing Run<DecodeOptions>) {
         let now = monotonicNanoseconds()
-        run.report.set(run.report.recordsIn, as: "events")
-        run.report.set(run.report.inputBytes, as: "bytes_received")
         if let end, now >= end {
             run.report.info("--max-time is over")
             isLeaving = true
@@ -134,6 +135,8 @@ struct Follower {
 
     /// One length of the output stands for several sources only while each of them is at an id.
     private mutating func keepCommonPlace(_ written: Int, _ output: borrowing Output) throws {
+        // These have no length in common.
+        for source in sources { _ = source.pipeline.takeMark(written: written) }
         guard written == output.position, sources.allSatisfy({ $0.pipeline.isAtID }) else { return }
         for (index, source) in sources.enumerated() {
             guard let id = source.pipeline.lastID else { continue }
@@ -145,8 +148,6 @@ struct Follower {
 
     mutating func finish(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
         notify?.stopping()
-        run.report.set(run.report.recordsIn, as: "events")
-        run.report.set(run.report.inputBytes, as: "bytes_received")
         for source in sources {
             try source.stop(left: left, &run)
             left = source.pipeline.left
@@ -191,7 +192,10 @@ final class FileSource {
     /// Reads on when there is something to read. False at the end of the last file.
     func read(_ run: inout Run<DecodeOptions>, until deadline: UInt64?) throws -> Bool {
         if !isOpen {
-            guard try run.input.open() else { return false }
+            guard try run.input.open() else {
+                try pipeline.flush(&run)
+                return false
+            }
             isOpen = true
             reader = try EventReader(settings, settings.input)
             pipeline.beginInput(run.input.name)
@@ -208,6 +212,7 @@ final class FileSource {
         }
         if pipeline.isDone || pipeline.sawEnd { isOpen = false }
         if !isOpen { try pipeline.endInput(&run) }
+        pipeline.count(in: run.report)
         return true
     }
 }

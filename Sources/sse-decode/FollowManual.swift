@@ -76,7 +76,8 @@ private let resuming = #"""
     It counts for more than
     .Fl Fl last-event-id ,
     which then says where the very first run begins.
-    A run that is stopped by SIGTERM or SIGINT leaves neither gap nor duplicate.
+    A run that is stopped by SIGTERM or SIGINT leaves neither gap nor duplicate, unless its output
+    is not taken within 5 seconds.
     One that is killed, or loses its power, may have written events that the next run writes again:
     those of the last
     .Fl Fl state-interval .
@@ -91,6 +92,7 @@ private let resuming = #"""
     .Fl Fl state-interval
     may vanish from it until they come again, and who reads the file meanwhile may see them twice.
     With several URLs, this is kept whenever all of them are behind an event with an id.
+    Runs of other URLs may use both files in turn.
     The file is for one run at a time, which locks it.
     It must not become shorter between runs, nor be rotated unless the state is put away with it.
     .Pp
@@ -188,9 +190,10 @@ private let telling = #"""
     .It Va connection_attempts
     Requests, those that redirects lead to included.
     .It Va reconnections
-    Requests behind the first of each URL, without those of redirects.
+    Requests behind the first of each URL, without those of redirects and polls behind a poll that
+    was answered.
     .It Va events
-    Events that came, selected or not.
+    Events that came from URLs, selected or not.
     .It Va duplicates
     Those that
     .Fl Fl dedup

@@ -60,7 +60,7 @@ final class Source {
     /// When to try the stream again.
     var pollsUntil: UInt64 = .max
     var withheld = 0
-    /// When the last connection ended.
+    /// When the last answer ended; nil while there was none.
     var closed: UInt64?
     var isFirst = true
     /// A poll behind one that went well, which is no news.
@@ -142,11 +142,12 @@ final class Source {
             if !isFirst { run.report.add(to: "reconnections") }
             run.tell("connecting", of: name)
         }
+        let wasFirst = isFirst
         isFirst = false
         let request: HTTPRequest
         do {
             request = try asking.begin(id: pipeline.lastID)
-        } catch let failure as Failure where closed != nil {
+        } catch let failure as Failure where !wasFirst {
             // A file that was there before is being replaced, or comes back.
             return try again(failure.message, isLost: true, &run)
         }
@@ -181,6 +182,7 @@ final class Source {
             if count > 0 {
                 lastByte = now
                 run.report.inputBytes += count
+                run.report.add(count, to: "bytes_received")
                 if isPlain { try understand(from: before, &run) }
             }
             if case .waiting = step {} else { ended = step }
@@ -295,8 +297,9 @@ final class Source {
         sawByte = true
         withheld = 0
         let events = run.report.recordsIn
+        // Also when one of them ends the stream: those before it came.
+        defer { noteEvents(since: events, run) }
         _ = try reader.read(&queue, from: received, &pipeline, &run)
-        noteEvents(since: events, run)
     }
 
     func noteEvents(since events: Int, _ run: borrowing Run<DecodeOptions>) {
@@ -311,6 +314,7 @@ final class Source {
             pipeline.noteEnd(nil, run.output)
         }
         guard run.report.recordsIn > events else { return }
+        run.report.add(run.report.recordsIn - events, to: "events")
         sawEvent = true
         if pipeline.lastID == nil { cannotResume = true }
         run.report.setGauge(Double(realtimeNanoseconds()) / 1e9, as: "last_event_timestamp_seconds")

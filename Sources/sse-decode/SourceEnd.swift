@@ -19,13 +19,18 @@ extension Source {
         } catch {
             return try again("\(name): the compressed answer ends too early", isLost: true, &run)
         }
-        let events = run.report.recordsIn
-        try reader.finish(&queue, &pipeline, &run)
-        noteEvents(since: events, run)
+        try understandEnd(&run)
         if pipeline.isDone || pipeline.sawEnd { return finish(&run) }
         if isPolling { return pollAgain(now, &run) }
         if reader.format != .sse { return try complete(&run) }
         try again("\(name): the stream ended", isLost: false, &run)
+    }
+
+    /// What is unfinished in the queue goes, as far as it counts.
+    private func understandEnd(_ run: inout Run<DecodeOptions>) throws {
+        let events = run.report.recordsIn
+        defer { noteEvents(since: events, run) }
+        try reader.finish(&queue, &pipeline, &run)
     }
 
     /// All came that there is.
@@ -110,9 +115,8 @@ extension Source {
         let now = monotonicNanoseconds()
         if let opened {
             run.report.observe(Double(now - opened) / 1e9, as: "connection_duration_seconds")
+            closed = now
         }
-        if !isPolling || opened == nil { closed = closed ?? now }
-        if opened != nil { closed = now }
         opened = nil
     }
 

@@ -276,6 +276,33 @@ class Sources(Files):
         self.assertEqual([line for line in lines if line["source"] == server.url],
                          [{"event": "message", "id": "u", "data": "u", "source": server.url}])
 
+    def test_what_a_file_beside_a_url_held_back(self):
+        # Number 2 does not come, so 3 is held when the file ends.
+        file = self.file("some.sse", "".join(f'data: {{"n":{n}}}\n\n' for n in [1, 3]))
+        with serving(ending) as server:
+            done = outcome(f"-d --reorder .n --max-wait 30s {QUICK} {file} {server.url}")
+        self.assertEqual((done.returncode, done.stdout), (0, b'{"n":1}\n{"n":3}\n'), done.stderr)
+
+        def silent(connection, request):
+            connection.head()
+            connection.gone()
+
+        # A pipe that stays open: it is the clock that lets go.
+        with serving(silent) as server, follower(
+                f"-d --reorder .n --max-wait 200ms {server.url} <(cat {file}; sleep 15)") as tool:
+            self.assertEqual([tool.stdout.readline(), tool.stdout.readline()],
+                             [b'{"n":1}\n', b'{"n":3}\n'])
+            tool.terminate()
+            self.assertEqual(tool.wait(5), 0)
+
+    def test_bytes_of_files_are_not_received(self):
+        file = self.file("some.sse", "data: 1\n\n" * 50)
+        with serving(events(1), ending) as server:
+            done = outcome(f"-d -q --stats {QUICK} {file} {server.url}")
+        counters = json.loads(done.stderr)
+        self.assertEqual((counters["bytes_received"], counters["events"],
+                          counters["records_in"]), (15, 1, 51))
+
     def test_one_that_fails_does_not_end_the_others(self):
         with serving(status("404 Not Found")) as one, serving(events(1), events(2), ending) as two:
             done = outcome(f"-d {QUICK} {one.url} {two.url}")

@@ -133,6 +133,14 @@ class Kept(unittest.TestCase):
         self.assertEqual(self.output.read_text().split(),
                          ["before", *(str(n) for n in range(1, TOTAL + 1))])
 
+    def test_one_output_of_two_urls_in_turn(self):
+        command = f"-d --exactly-once --state {self.state} --output {self.output} -n 2"
+        with serving(numbered(4)) as one, serving(numbered(4)) as other:
+            for server in [one, other, one, other]:
+                self.assertEqual(outcome(f"{command} {server.url}").returncode, 0)
+        # What the other has written is not cut off as if it were a killed run's.
+        self.assertEqual(self.output.read_text().split(), ["1", "2", "1", "2", "3", "4", "3", "4"])
+
     def test_two_runs_with_one_output(self):
         command = f"-d --exactly-once --state {self.state} --output {self.output}"
         with serving(numbered(100000, pause=0.01)) as server, \
@@ -175,6 +183,11 @@ class Waits(unittest.TestCase):
         done = outcome(f"-d {QUICK} --retries 1 http://127.0.0.1:1/")
         self.assertEqual(done.returncode, 69)
         self.assertIn(b"Connection refused", done.stderr)
+
+    def test_waiting_for_a_first_answer_is_no_reconnect(self):
+        with serving(status("503 Later"), events(1), ending) as server:
+            done = outcome(f"-d -q --stats {QUICK} {server.url}")
+        self.assertNotIn(b"time_to_reconnect_seconds", done.stderr)
 
     def test_an_event_makes_failures_forgotten(self):
         later = status("503 Later")
