@@ -1,14 +1,18 @@
 import CLinux
 import Glibc
+import StreamCodec
 
 /// True when an argument may be a URL of http or https, or an option that takes one. A filter
 /// looks at this before anything else.
 package func asksForURL() -> Bool {
-    CommandLine.arguments.dropFirst().contains { argument in
-        ["http://", "https://", "--pol"].contains { start in
-            argument.utf8.count >= start.utf8.count
-                && zip(argument.utf8, start.utf8).allSatisfy { $0 | 0x20 == $1 | 0x20 }
-        }
+    CommandLine.arguments.dropFirst().contains { $0.isURL || $0.hasPrefix("--pol") }
+}
+
+extension String {
+    /// True when it begins as a URL of http or https does; the scheme's case does not matter
+    /// (RFC 3986, section 3.1).
+    package var isURL: Bool {
+        ["http://", "https://"].contains { $0.isEqualIgnoringCase(String(prefix($0.utf8.count))) }
     }
 }
 

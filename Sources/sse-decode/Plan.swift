@@ -19,13 +19,7 @@ struct Plan {
 extension DecodeOptions {
     /// There is a URL: more than a filter is wanted.
     func reachesOut(_ operands: [Operand]) -> Bool {
-        follow.poll != nil || operands.contains { Self.isURL($0.name) }
-    }
-
-    private static func isURL(_ name: String) -> Bool {
-        let scheme = name.utf8.prefix(8).map { $0 | 0x20 }
-        return scheme.starts(with: "http://".utf8.map { $0 | 0x20 })
-            || scheme.starts(with: "https://".utf8.map { $0 | 0x20 })
+        follow.poll != nil || operands.contains(where: \.name.isURL)
     }
 
     /// Throws for options that do not go together.
@@ -33,7 +27,7 @@ extension DecodeOptions {
         var plan = Plan()
         let poll = try follow.poll.map(url)
         for operand in operands {
-            guard Self.isURL(operand.name) else {
+            guard operand.name.isURL else {
                 plan.files.append(operand)
                 continue
             }

@@ -141,6 +141,18 @@ class Kept(unittest.TestCase):
         # What the other has written is not cut off as if it were a killed run's.
         self.assertEqual(self.output.read_text().split(), ["1", "2", "1", "2", "3", "4", "3", "4"])
 
+    def test_an_event_that_ends_the_stream(self):
+        def failing(connection, request):
+            connection.head()
+            connection.events(1, 2)
+            connection.send("event: error\nid: 3\ndata: broken\n\nid: 4\ndata: 4\n\n")
+
+        with serving(failing) as server:
+            done = outcome(f"-d --fail-on-error --state {self.state} {server.url}")
+        # What was written, the error too, is behind us.
+        self.assertEqual((done.returncode, done.stdout), (76, b'1\n2\n"broken"\n'))
+        self.assertEqual(self.kept(), [{"url": server.url, "last_event_id": "3"}])
+
     def test_two_runs_with_one_output(self):
         command = f"-d --exactly-once --state {self.state} --output {self.output}"
         with serving(numbered(100000, pause=0.01)) as server, \
