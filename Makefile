@@ -7,10 +7,11 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 export SWIFT
 
-TOOLS := sse-encode sse-decode stream-sample stream-batch ws-cat
+TOOLS := sse-encode sse-decode stream-sample stream-batch ws-cat stream-serve
 # What a tool becomes for a part of its work; nobody calls these by name.
 PARTS := sse-decode-url
-FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip fuzz-websocket fuzz-handshake fuzz-json-stream
+FUZZERS := fuzz-json fuzz-sse fuzz-gzip fuzz-roundtrip fuzz-websocket fuzz-handshake \
+	fuzz-json-stream fuzz-request
 RELEASE := $(abspath $(BUILD))/release
 PYTHON := $(BUILD)/venv/bin/python
 # Where bench.py keeps its corpora and looks for peers, whatever BUILD is.
@@ -25,7 +26,7 @@ installed := $(addprefix $(root)/bin/,$(TOOLS)) \
 	$(addprefix $(root)/share/zsh/site-functions/_,$(TOOLS)) \
 	$(addsuffix .fish,$(addprefix $(root)/share/fish/vendor_completions.d/,$(TOOLS)))
 
-.PHONY: all demo check conformance install uninstall bench fuzz format clean
+.PHONY: all demo check soak conformance install uninstall bench fuzz format clean
 .DELETE_ON_ERROR:
 
 all:
@@ -43,6 +44,7 @@ check: all
 	python3 Tests/Corpus/check.py
 	Tests/demo.sh $(RELEASE) >/dev/null
 	$(PYTHON) Tests/Interop/interop.py $(RELEASE)
+	$(PYTHON) Tests/Soak/soak.py $(RELEASE) --seconds 60
 	$(PYTHON) Tests/Conformance/run.py --tools $(RELEASE) --build $(BUILD) --set short
 
 # All cases of the Autobahn suite for WebSocket, in some ten minutes.
@@ -50,6 +52,12 @@ conformance: all
 	@.ci/need conformance
 	@$(MAKE) --no-print-directory $(PYTHON)
 	$(PYTHON) Tests/Conformance/run.py --tools $(RELEASE) --build $(BUILD) --set full
+
+# stream-serve for ten minutes; SOAK="--seconds 60 --seed 1" for another run.
+soak: all
+	@.ci/need check
+	@$(MAKE) --no-print-directory $(PYTHON)
+	$(PYTHON) Tests/Soak/soak.py $(RELEASE) $(SOAK)
 
 $(PYTHON): Tests/Interop/requirements.txt
 	python3 -m venv $(BUILD)/venv

@@ -39,7 +39,7 @@ let extras: [Target] =
         ]
             + [
                 "fuzz-json", "fuzz-sse", "fuzz-gzip", "fuzz-roundtrip", "fuzz-websocket",
-                "fuzz-handshake", "fuzz-json-stream",
+                "fuzz-handshake", "fuzz-json-stream", "fuzz-request",
             ].map { name in
                 .executableTarget(
                     name: name, dependencies: ["StreamCodec", "FuzzSupport"],
@@ -60,6 +60,7 @@ let package = Package(
         .executable(name: "stream-sample", targets: ["stream-sample"]),
         .executable(name: "stream-batch", targets: ["stream-batch"]),
         .executable(name: "ws-cat", targets: ["ws-cat"]),
+        .executable(name: "stream-serve", targets: ["stream-serve"]),
     ],
     targets: [
         .systemLibrary(
@@ -101,10 +102,18 @@ let package = Package(
         .executableTarget(
             name: "ws-cat", dependencies: ["CLinux", "StreamClient", "StreamCodec", "StreamTool"],
             swiftSettings: strict, linkerSettings: dynamicTool),
+        .executableTarget(
+            name: "stream-serve", dependencies: ["CLinux", "StreamCodec", "StreamTool"],
+            resources: [.embedInCode("viewer.html")],
+            // A worker's state belongs to its thread: no access need be checked for another.
+            swiftSettings: strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"])],
+            linkerSettings: staticTool),
         .testTarget(name: "StreamCodecTests", dependencies: ["CBytes", "StreamCodec"]),
         .testTarget(name: "SSEDecodeTests", dependencies: ["SSEDecode", "StreamTool"]),
         .testTarget(name: "StreamBatchTests", dependencies: ["stream-batch", "StreamTool"]),
         .testTarget(name: "StreamClientTests", dependencies: ["StreamClient"]),
+        .testTarget(
+            name: "StreamServeTests", dependencies: ["StreamCodec", "StreamTool", "stream-serve"]),
         .testTarget(name: "StreamToolTests", dependencies: ["StreamTool"]),
         .testTarget(name: "ToolTests", dependencies: ["StreamCodec"]),
         .testTarget(name: "WsCatTests", dependencies: ["StreamCodec", "ws-cat"]),

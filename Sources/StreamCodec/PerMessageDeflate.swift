@@ -57,14 +57,16 @@ package struct DeflateParameters: Equatable, Sendable {
     /// none and nothing is compressed. `windowBits`, 9 to 15, is the most that either side may use,
     /// as far as the client lets us ask.
     package static func negotiate(
-        _ value: String, windowBits: Int, noContextTakeover: Bool
+        _ value: String, windowBits: Int, noContextTakeover: Bool, clientForgets: Bool = false
     ) -> (parameters: DeflateParameters, answer: String)? {
         precondition(MessageDeflater.windowBits.contains(windowBits))
         for offer in WebSocketExtension.parse(value) ?? [] where offer.isDeflate {
             guard let offered = Terms.acceptable(offer) else { continue }
             var terms = Terms()
             terms.serverNoContextTakeover = offered.serverNoContextTakeover || noContextTakeover
-            terms.clientNoContextTakeover = offered.clientNoContextTakeover || noContextTakeover
+            // A server may ask for that unasked: RFC 7692, section 7.1.1.2.
+            terms.clientNoContextTakeover =
+                offered.clientNoContextTakeover || noContextTakeover || clientForgets
             let serverBits = min(windowBits, offered.serverMaxWindowBits ?? 15)
             if offered.serverMaxWindowBits != nil || serverBits < 15 {
                 terms.serverMaxWindowBits = serverBits

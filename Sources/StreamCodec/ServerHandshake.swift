@@ -10,10 +10,11 @@ package enum ServerHandshake {
     /// The answer to a request: 101, 400, 405 for another method than GET, 426 for a request that
     /// does not ask for WebSocket or asks for another version of it (section 4.2.2, item 4).
     /// `subprotocols` are ours, the best first; none is chosen when the client offers none of
-    /// them. Target and Origin are not checked.
+    /// them. With `clientForgets` each message of the client is compressed by itself, so that
+    /// nothing need be kept between them. Target and Origin are not checked.
     package static func answer(
         _ head: HTTPHead, subprotocols: [String],
-        compress: (windowBits: Int, noContextTakeover: Bool)?
+        compress: (windowBits: Int, noContextTakeover: Bool)?, clientForgets: Bool = false
     ) -> Answer {
         if let refusal = checkRequest(head) ?? checkUpgrade(head) { return refusal.answer }
         let keys = head.values("Sec-WebSocket-Key")
@@ -22,7 +23,7 @@ package enum ServerHandshake {
                 "the request needs one Sec-WebSocket-Key of 16 bytes in base64"
             ).answer
         }
-        return accept(head, key: keys[0], subprotocols, compress)
+        return accept(head, key: keys[0], subprotocols, compress, clientForgets)
     }
 
     /// The answer to bytes that are no head of a request.
@@ -38,7 +39,7 @@ package enum ServerHandshake {
 
     private static func accept(
         _ head: HTTPHead, key: String, _ subprotocols: [String],
-        _ compress: (windowBits: Int, noContextTakeover: Bool)?
+        _ compress: (windowBits: Int, noContextTakeover: Bool)?, _ clientForgets: Bool
     ) -> Answer {
         var agreement = ClientHandshake.Agreement()
         var response = """
@@ -56,7 +57,7 @@ package enum ServerHandshake {
         if let compress, let offers = head.joined("Sec-WebSocket-Extensions"),
             let (parameters, answer) = DeflateParameters.negotiate(
                 offers, windowBits: compress.windowBits,
-                noContextTakeover: compress.noContextTakeover)
+                noContextTakeover: compress.noContextTakeover, clientForgets: clientForgets)
         {
             agreement.deflate = parameters
             agreement.extensions = answer

@@ -182,3 +182,18 @@ extension UInt32 {
     /// This masking key as it goes on behind `size` bytes of payload.
     func turned(_ size: Int) -> UInt32 { cb_mask_turn(self, size) }
 }
+
+extension ByteQueue {
+    /// Appends a server's frame with this first byte and this payload, unmasked. RFC 6455, section
+    /// 5.2.
+    @inline(__always)
+    package mutating func appendFrame(_ first: UInt8, _ payload: UnsafeBufferPointer<UInt8>) {
+        let start = unsafe reserve(WebSocketFrame.maxHead + payload.count)
+        unsafe start[0] = first
+        let head = unsafe WebSocketFrame.write(length: payload.count, maskBit: 0, to: start)
+        if let bytes = payload.baseAddress {
+            unsafe (start + head).update(from: bytes, count: payload.count)
+        }
+        commit(head + payload.count)
+    }
+}

@@ -163,7 +163,9 @@ package struct Command<Settings: ToolSettings> {
 
     /// All rows that a user sees.
     var shownGroups: [OptionGroup<Settings>] {
-        groups + [OptionGroup("About", about.filter { !$0.isHidden })]
+        (groups + [OptionGroup("About", about)]).map { group in
+            OptionGroup(group.title, group.rows.filter { !$0.isHidden })
+        }
     }
 
     private func print(_ text: String) -> Never {

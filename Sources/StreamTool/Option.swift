@@ -40,6 +40,15 @@ package struct Option<Settings> {
     }
 }
 
+extension Option {
+    /// The same row, which no help, page or completion shows.
+    package func hidden() -> Option {
+        var option = self
+        option.isHidden = true
+        return option
+    }
+}
+
 /// Rows under one heading.
 package struct OptionGroup<Settings> {
     let title: String

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs the Autobahn suite against ws-cat as a client and as a server.
+"""Runs the Autobahn suite against ws-cat as a client and as a server, and against stream-serve.
 
-run.py --tools DIRECTORY [--set short|full] [--side client|server|both]
+run.py --tools DIRECTORY [--set short|full] [--side client|server|serve|all]
 
 Fails unless every case is OK or INFORMATIONAL. Needs pip, and gcc to
 install the suite.
@@ -68,7 +68,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tools", type=Path, required=True, metavar="DIRECTORY")
     parser.add_argument("--set", choices=SETS, default="short")
-    parser.add_argument("--side", choices=["client", "server", "both"], default="both")
+    parser.add_argument("--side", choices=["client", "server", "serve", "all"], default="all")
     parser.add_argument("--build", type=Path, default=ROOT / ".build", metavar="DIRECTORY")
     return parser.parse_args()
 
@@ -80,23 +80,26 @@ def end(*_):
 def main():
     signal.signal(signal.SIGTERM, end)
     options = arguments()
-    tool = options.tools.resolve() / "ws-cat"
-    if not tool.exists():
-        sys.exit(f"no {tool}")
+    tools = options.tools.resolve()
+    for tool in ("ws-cat", "stream-serve"):
+        if not (tools / tool).exists():
+            sys.exit(f"no {tools / tool}")
     try:
         wstest, environment = suite.install(options.build.resolve())
     except suite.CannotInstall as problem:
         sys.exit(str(problem))
     cases, expected, seconds = SETS[options.set]
     runs = []
-    for name, run in [("client", sides.as_client), ("server", sides.as_server)]:
-        if options.side not in (name, "both"):
+    for name, run, tool in [("client", sides.as_client, "ws-cat"),
+                            ("server", sides.as_server, "ws-cat"),
+                            ("serve", sides.as_many_clients_server, "stream-serve")]:
+        if options.side not in (name, "all"):
             continue
         folder = options.build.resolve() / "conformance" / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         side = sides.Side(name, wstest, environment, cases, folder, seconds)
-        runs.append((side, threading.Thread(target=run_one, args=(run, side, str(tool)),
+        runs.append((side, threading.Thread(target=run_one, args=(run, side, str(tools / tool)),
                                             daemon=True)))
     for _, thread in runs:
         thread.start()

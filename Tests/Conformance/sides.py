@@ -1,5 +1,5 @@
-"""The two sides of the suite: a program as the client of its server, and as the server of its
-client. Either sends back what it receives (--echo)."""
+"""The sides of the suite: a program as the client of its server, and two as the server of its
+client. Each sends back what it receives."""
 
 import json
 import os
@@ -139,6 +139,26 @@ def as_server(side, tool):
         side.ended(client, 0, f"the suite (see {log.name})")
         for echo, (what, _) in serving.items():
             side.ended(echo, END_SECONDS, what)
+        side.stop()
+
+
+def as_many_clients_server(side, tool):
+    """Runs `tool`, which serves all connections, with its hidden endpoint that echoes."""
+    port_file = side.folder / "port"
+    with open(side.folder / "log", "wb") as log:
+        server = side.start([tool, "-l", "127.0.0.1:0", "--port-file", str(port_file),
+                             "--eof=stay", "--echo-endpoint", "--max-message", "64M"], log,
+                            **SILENT)
+        limit = time.monotonic() + START_SECONDS
+        while not port_file.exists() and time.monotonic() < limit and server.poll() is None:
+            time.sleep(0.01)
+        url = f"ws://127.0.0.1:{port_file.read_text().strip()}/echo"
+        client = side.suite("fuzzingclient", {"servers": [{"agent": AGENT, "url": url}]}, log)
+        while client.poll() is None and server.poll() is None and not side.is_over():
+            time.sleep(0.1)
+        side.ended(client, 0, f"the suite (see {log.name})")
+        server.terminate()
+        side.ended(server, END_SECONDS, "the server")
         side.stop()
 
 

@@ -69,6 +69,51 @@ int clinux_accept(int fd);
 /* The port of a socket, or 0. */
 int clinux_local_port(int fd);
 int clinux_close_on_exec(int fd);
+/* A Unix socket that listens at a path, where no other may listen; what is left of one that does
+   no more is removed. -1 with errno, EINVAL when the path is too long. */
+int clinux_listen_unix(const char *path);
+
+/* Where a peer connects from: an IPv6 address, or an IPv4 address as one; nothing for a Unix
+   socket. */
+struct clinux_address {
+    uint64_t high;
+    uint64_t low;
+};
+/* As clinux_accept, for a socket that does not wait in accept. */
+int clinux_accept_from(int fd, struct clinux_address *address);
+/* Accepting does not wait, and sockets that are accepted from now on send at once, and hold at most
+   so much that is not sent. */
+void clinux_tune_listener(int fd, int send_buffer);
+
+/* Readable once it was signalled, until it is cleared. */
+int clinux_eventfd(void);
+void clinux_event_signal(int fd);
+void clinux_event_clear(int fd);
+
+/* epoll(7). */
+enum {
+    CLINUX_READABLE = 1,
+    CLINUX_WRITABLE = 2,
+    /* The peer has ended, or the connection is broken. */
+    CLINUX_HANGUP = 4,
+    /* Told once for each change. */
+    CLINUX_EDGE = 8,
+    /* Of several that wait, not all are woken. */
+    CLINUX_EXCLUSIVE = 16,
+};
+struct clinux_ready {
+    uint64_t data;
+    uint32_t events;
+};
+int clinux_epoll_create(void);
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
+int clinux_epoll_remove(int epoll, int fd);
+/* How many are ready, 0 when the time is over; -1 with errno. */
+int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int count, int64_t nanoseconds);
+
+/* Runs a function on a thread of its own, on which no signal is delivered. 0 or an error number. */
+int clinux_start_thread(void (*run)(void *), void *context, uint64_t *thread);
+void clinux_join_thread(uint64_t thread);
 /* Bytes that a socket's peer has not acknowledged, or 0. */
 int clinux_unacknowledged(int fd);
 /* What clinux_take_terminal came to. */

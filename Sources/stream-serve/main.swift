@@ -1,0 +1,3 @@
+import StreamTool
+
+command.run(ServeOptions(), serve)

@@ -1,0 +1,587 @@
+"""stream-serve under clients that want too much, while others go on receiving."""
+
+import gzip
+import json
+import os
+import random
+import socket
+import threading
+import time
+import unittest
+import zlib
+from pathlib import Path
+from urllib.parse import quote
+
+from serve_bed import RawWS, serve, until
+
+
+class Witness:
+    """A client that has to get everything while something else happens."""
+
+    def __init__(self, server):
+        self.server = server
+        self.client = server.sse()
+        self.fed = 0
+        self.late = 0
+
+    def check(self):
+        start = time.monotonic()
+        self.server.feed(self.fed)
+        if self.client.data() != [self.fed]:
+            raise AssertionError("another client missed an event")
+        self.fed += 1
+        self.late = max(self.late, time.monotonic() - start)
+        if self.late > 2:
+            raise AssertionError(f"another client waited for {self.late} s")
+
+
+class Connections(unittest.TestCase):
+    def test_in_all(self):
+        with serve("--max-connections 10") as server:
+            clients = [server.sse() for _ in range(9)]
+            witness = Witness(server)
+            for _ in range(5):
+                with server.wire() as wire:
+                    wire.request("/events")
+                    answer = wire.answer()
+                    self.assertEqual(answer.status, 503)
+                    self.assertRegex(answer.get("retry-after"), r"^[1-9]\d*$")
+                    self.assertTrue(answer.json()["error"])
+                    self.assertTrue(wire.ended(5))
+                witness.check()
+            clients.pop().close()
+
+            def fits():
+                with server.wire() as wire:
+                    wire.request("/healthz")
+                    return wire.answer().status == 200
+
+            until(fits, "there is room again")
+            server.reaches(5, "refused_total", reason="full", at_least=True)
+
+    def test_of_an_address(self):
+        with serve("--max-per-address 5") as server:
+            witness = Witness(server)
+            clients = [server.ws() for _ in range(4)]
+            for _ in range(5):
+                with server.wire() as wire:
+                    wire.request("/events")
+                    answer = wire.answer()
+                    self.assertEqual(answer.status, 429)
+                    self.assertRegex(answer.get("retry-after"), r"^[1-9]\d*$")
+                witness.check()
+            # Another address is not meant.
+            with socket.create_connection(server.address, source_address=("127.0.0.2", 0)) as other:
+                other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                other.settimeout(5)
+                self.assertTrue(other.recv(100).startswith(b"HTTP/1.1 200"))
+            clients.pop().close()
+            until(lambda: server_free(server), "there is room again")
+            server.reaches(5, "refused_total", reason="address", at_least=True)
+
+    def test_idle_ones_count(self):
+        with serve("--max-connections 5") as server:
+            wires = [server.wire() for _ in range(5)]
+            for wire in wires:
+                self.assertEqual(wire.ask("/healthz").status, 200)
+            with server.wire() as wire:
+                wire.request("/healthz")
+                self.assertEqual(wire.answer().status, 503)
+
+    def test_many(self):
+        """Connections that come and go leave nothing behind."""
+        with serve("--max-connections 50") as server:
+            witness = Witness(server)
+            for turn in range(300):
+                kind = turn % 5
+                wire = server.wire()
+                if kind == 1:
+                    wire.send("GET /eve")
+                elif kind == 2:
+                    wire.request("/events")
+                elif kind == 3:
+                    wire.request("/poll?wait=30s")
+                elif kind == 4:
+                    RawWS(server).close()
+                wire.close()
+                if turn % 30 == 0:
+                    witness.check()
+            until(lambda: server.metric("connections") <= 2, "they are gone")
+            descriptors = lambda: len(list(open_files(server)))
+            until(lambda: descriptors() < 40, "descriptors are closed")
+            witness.check()
+
+
+def server_free(server):
+    with server.wire() as wire:
+        wire.request("/healthz", fields=["Connection: close"])
+        return wire.answer().status == 200
+
+
+def open_files(server):
+    return Path(f"/proc/{server.process.pid}/fd").iterdir()
+
+
+class Heads(unittest.TestCase):
+    def test_size(self):
+        with serve("--max-head 2K") as server:
+            witness = Witness(server)
+            with server.wire() as wire:
+                self.assertEqual(wire.ask("/healthz", fields=["X: " + "x" * 1500]).status, 200)
+            for fields in [["X: " + "x" * 3000], ["X: y"] * 1000]:
+                with server.wire() as wire:
+                    wire.request("/healthz", fields=fields)
+                    answer = wire.answer()
+                    self.assertEqual(answer.status, 431)
+                    self.assertTrue(answer.json()["error"])
+                    self.assertTrue(wire.ended(5))
+                witness.check()
+            with server.wire() as wire:
+                wire.request("/healthz?" + "x" * 3000)
+                self.assertIn(wire.answer().status, [414, 431])
+            # It does not wait for an end that never comes.
+            with server.wire() as wire:
+                wire.send("GET / HTTP/1.1\r\nX: " + "x" * 4000)
+                self.assertIn(wire.answer().status, [414, 431])
+            server.reaches(3, "refused_total", reason="head", at_least=True)
+
+    def test_time(self):
+        """A head that comes byte by byte (slowloris)."""
+        with serve("--head-timeout 500ms") as server:
+            witness = Witness(server)
+            wires = [server.wire() for _ in range(10)]
+            start = time.monotonic()
+            text = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1000
+            at = 0
+            alive = list(wires)
+            while alive and time.monotonic() - start < 5:
+                for wire in list(alive):
+                    try:
+                        wire.send(text[at:at + 1])
+                    except OSError:
+                        alive.remove(wire)
+                at += 1
+                witness.check()
+                time.sleep(0.03)
+                if time.monotonic() - start > 1:
+                    break
+            for wire in wires:
+                try:
+                    self.assertEqual(wire.answer().status, 408)
+                except ConnectionResetError:
+                    pass  # What was sent behind it.
+                self.assertTrue(wire.ended(3))
+            self.assertLess(time.monotonic() - start, 3)
+            server.reaches(10, "refused_total", reason="timeout")
+
+    def test_time_without_any_byte(self):
+        with serve("--head-timeout 300ms") as server, server.wire() as wire:
+            start = time.monotonic()
+            self.assertTrue(wire.ended(5))
+            self.assertTrue(0.2 < time.monotonic() - start < 3)
+
+    def test_time_is_for_each_head(self):
+        with serve("--head-timeout 400ms") as server, server.wire() as wire:
+            start = time.monotonic()
+            while time.monotonic() - start < 1:
+                self.assertEqual(wire.ask("/healthz").status, 200)
+                time.sleep(0.1)
+            wire.send("GET /heal")
+            try:
+                self.assertEqual(wire.answer().status, 408)
+            except (ConnectionResetError, AssertionError):
+                pass
+            self.assertTrue(wire.ended(3))
+
+    def test_streams_have_no_time(self):
+        with serve("--head-timeout 200ms --body-timeout 200ms") as server, server.sse() as sse, \
+                server.ws() as ws, server.stream() as stream, server.wire() as poll:
+            poll.request("/poll?wait=10s")
+            time.sleep(0.6)
+            server.feed(1)
+            for client in [sse, ws, stream]:
+                self.assertEqual(client.data(), [1])
+            self.assertEqual(poll.answer().data, [1])
+
+
+class Bodies(unittest.TestCase):
+    def test_size(self):
+        with serve("--publish --max-body 1K") as server:
+            witness = Witness(server)
+            self.assertEqual(server.post("/publish", b'"%s"' % (b"x" * 1022)).status, 200)
+            with server.wire() as wire:
+                # Before a byte of it came.
+                wire.request("/publish", "POST", fields=["Content-Length: 1025"])
+                answer = wire.answer()
+                self.assertEqual(answer.status, 413)
+                self.assertTrue(answer.json()["error"])
+            with server.wire() as wire:
+                wire.request("/publish", "POST", fields=["Content-Length: 5000000",
+                                                         "Expect: 100-continue"])
+                self.assertEqual(wire.answer().status, 413)
+            with server.wire() as wire:
+                wire.request("/publish", "POST", fields=["Transfer-Encoding: chunked"])
+                for _ in range(5):
+                    wire.send(b"100\r\n" + b"x" * 256 + b"\r\n")
+                self.assertEqual(wire.answer().status, 413)
+                self.assertTrue(wire.ended(5))
+            with server.wire() as wire:
+                wire.request("/publish", "POST", fields=["Transfer-Encoding: chunked"])
+                wire.send(b"fffffffffffffffff\r\n")
+                self.assertIn(wire.answer().status, [400, 413])
+            with server.wire() as wire:
+                # Chunk extensions and trailers are bounded, too.
+                wire.request("/publish", "POST", fields=["Transfer-Encoding: chunked"])
+                try:
+                    for _ in range(100):
+                        wire.send(b"1;" + b"x" * 10_000)
+                except OSError:
+                    pass
+                self.assertTrue(wire.ended(5))
+            witness.check()
+            server.reaches(3, "refused_total", reason="body", at_least=True)
+
+    def test_time(self):
+        with serve("--publish --body-timeout 400ms") as server:
+            witness = Witness(server)
+            with server.wire() as wire:
+                start = time.monotonic()
+                wire.request("/publish", "POST", fields=["Content-Length: 1000"])
+                for _ in range(3):
+                    wire.send(b"[")
+                    time.sleep(0.05)
+                    witness.check()
+                self.assertEqual(wire.answer().status, 408)
+                self.assertTrue(wire.ended(5))
+                self.assertTrue(0.3 < time.monotonic() - start < 3)
+            server.reaches(1, "refused_total", reason="timeout")
+
+    def test_inflated(self):
+        with serve("--publish --max-inflated 100K") as server:
+            witness = Witness(server)
+            value = b'"%s"' % (b"x" * 90_000)
+            self.assertEqual(server.post("/publish", gzip.compress(value)).status, 200)
+            for body, fields in [(gzip.compress(b"[" + b"0," * 25_000_000 + b"0]"), []),
+                                 (gzip.compress(b'"%s"' % (b"x" * 110_000)),
+                                  ["Content-Encoding: gzip"]),
+                                 (gzip.compress(value + b"\n") * 3,
+                                  ["Content-Type: application/x-ndjson"])]:
+                start = time.monotonic()
+                answer = server.post("/publish", body, fields)
+                self.assertEqual(answer.status, 413)
+                self.assertLess(time.monotonic() - start, 1)
+                witness.check()
+            self.assertEqual(len(server.output), 1)
+
+    def test_depth(self):
+        with serve("--publish --max-body 3M") as server:
+            witness = Witness(server)
+            for body in [b"[" * 1_000_000, b'{"a":' * 200_000, b"[" * 900_000 + b"]" * 900_000]:
+                self.assertEqual(server.post("/publish", body).status, 400)
+                witness.check()
+
+
+class Messages(unittest.TestCase):
+    def test_size(self):
+        with serve("--max-message 1K") as server:
+            witness = Witness(server)
+            with server.ws() as client:
+                self.assertEqual(client.ask('{"type":"ping"%s}' % (" " * 1000))["type"], "pong")
+                client.send("x" * 1024)  # A message like any other, if no good one.
+                self.assertEqual(client.message()["type"], "error")
+                client.send("x" * 1025)
+                while client.message() is not None:
+                    pass
+                self.assertEqual(client.code, 1009)
+            with server.raw_ws() as client:
+                # The length alone says it.
+                client.send(b"\x81\xfe\x10\x00")
+                self.assertEqual(client.closing(), 1009)
+            with server.raw_ws() as client:
+                try:
+                    for turn in range(100):
+                        client.say(0 if turn else 1, "x" * 100, final=False)
+                except OSError:
+                    pass
+                self.assertEqual(client.closing(), 1009)
+            witness.check()
+
+    def test_inflated(self):
+        with serve("--max-message 64K") as server:
+            witness = Witness(server)
+            deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+            bomb = deflater.compress(b"x" * 50_000_000) + deflater.flush(zlib.Z_SYNC_FLUSH)
+            with server.raw_ws(fields=["Sec-WebSocket-Extensions: permessage-deflate"]) as client:
+                self.assertIn("permessage-deflate", client.opening.get("sec-websocket-extensions"))
+                # As much of it as is allowed on the wire.
+                client.say(1, bomb[:60_000], reserved=4)
+                self.assertEqual(client.closing(), 1009)
+            witness.check()
+
+    def test_subscriptions(self):
+        with serve("--max-subscriptions 5 --channel-from .c") as server, \
+                server.ws("/ws?channel=") as client:
+            witness = Witness(server)
+            for number in range(5):
+                self.assertEqual(client.ask({"type": "subscribe", "channel": f"c{number}"})["type"],
+                                 "ok")
+            for channel in ["c5", ["c6", "c7"], [f"d{n}" for n in range(1000)]]:
+                answer = client.ask({"type": "subscribe", "channel": channel, "ref": 1})
+                self.assertEqual((answer["type"], answer["ref"]), ("error", 1))
+            # Those that there are go on, and one that is there already is not too many.
+            self.assertEqual(client.ask({"type": "subscribe", "channel": "c0"})["type"], "ok")
+            client.ask({"type": "unsubscribe", "channel": "c1"})
+            answer = client.ask({"type": "subscribe", "channel": "c5"})
+            self.assertEqual(sorted(answer["channels"]), ["c0", "c2", "c3", "c4", "c5"])
+            witness.check()
+            server.feed({"c": "c1"}, {"c": "c5"})
+            self.assertEqual(client.data(), [{"c": "c5"}])
+            for path in ["/events", "/poll", "/stream", "/last"]:
+                query = "&".join(f"channel=c{n}" for n in range(6))
+                self.assertEqual(server.ask(f"{path}?{query}").status, 400, path)
+
+    def test_all_or_nothing(self):
+        with serve("--max-subscriptions 3") as server, server.ws("/ws?channel=") as client:
+            client.ask({"type": "subscribe", "channel": ["a", "b"]})
+            self.assertEqual(client.ask({"type": "subscribe", "channel": ["c", "d"]})["type"],
+                             "error")
+            answer = client.ask({"type": "subscribe", "channel": "b"})
+            self.assertEqual(sorted(answer["channels"]), ["a", "b"])
+
+    def test_a_flood_of_questions(self):
+        """One that asks and does not read the answers."""
+        with serve("--send-buffer 4K --send-timeout 1s") as server:
+            witness = Witness(server)
+            client = server.raw_ws(receive_buffer=4096, seconds=0.2)
+            frame = RawWS.frame(1, json.dumps({"type": "ping", "ref": "x" * 1000}))
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                try:
+                    client.send(frame * 50)
+                except OSError:
+                    break  # It is not read any more, or closed.
+                witness.check()
+            status = open(f"/proc/{server.process.pid}/status").read()
+            self.assertLess(int(status.partition("VmRSS:")[2].split()[0]), 100_000)
+            for _ in range(5):
+                witness.check()
+
+    def test_a_flood_of_patterns(self):
+        """Patterns and names that take long to compare."""
+        name = ".".join(["a"] * 60)
+        with serve("--channel-from .c") as server:
+            witness = Witness(server)
+            client = server.ws("/ws?channel=")
+            pattern = ".".join(["**", "a"] * 25 + ["b"])
+            client.send({"type": "subscribe", "channel": pattern})
+            self.assertIn(client.message()["type"], ["ok", "error"])
+            start = time.monotonic()
+            server.feed(*({"c": name} for _ in range(100)))
+            for _ in range(100):
+                witness.client.event()
+            witness.check()
+            self.assertLess(time.monotonic() - start, 2)
+
+
+class Together(unittest.TestCase):
+    def test_with_many_clients_nothing_stands_still(self):
+        with serve("--publish --workers 2 --head-timeout 1s --max-head 4K") as server:
+            witness = Witness(server)
+            stop = threading.Event()
+            errors = []
+
+            def annoy(kind):
+                while not stop.is_set():
+                    try:
+                        with server.wire(seconds=3) as wire:
+                            if kind == 0:
+                                wire.send(b"GET / HTTP/1.1\r\n" + b"x" * 8000)
+                                wire.rest()
+                            elif kind == 1:
+                                wire.request("/publish", "POST", b"[" * 5000)
+                                wire.answer()
+                            elif kind == 2:
+                                wire.request("/events?since=earliest")
+                                wire.head()
+                            elif kind == 3:
+                                with RawWS(server) as client:
+                                    client.send(b"\xff" * 100)
+                                    client.ended(1)
+                            else:
+                                wire.ask("/metrics")
+                    except OSError:
+                        pass
+                    except Exception as error:
+                        errors.append((kind, error))
+                        return
+
+            threads = [threading.Thread(target=annoy, args=[kind], daemon=True)
+                       for kind in range(5)]
+            for thread in threads:
+                thread.start()
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                witness.check()
+            stop.set()
+            for thread in threads:
+                thread.join(10)
+            self.assertEqual(errors, [])
+            self.assertEqual(server.ask("/healthz").status, 200)
+
+
+class Nonsense(unittest.TestCase):
+    """Whatever is sent, the server lives, and what others receive is well formed."""
+
+    TEXTS = ["", "a", "a.b", "a\nb", "a\rid: 1", "a\0b", "ü" * 10, "*", "**", "a.*.b", "a..b", ".",
+             "x" * 3000, "30s", "earliest", "-5s", "10", "1h", "\u2028", "data: x\n\n"]
+    OTHERS = ["0", "-1", "1.5", "1e400", "-0", "123456789012345678901234567890", "true", "null",
+              "[]", "{}", '["a"]', '["a",1]', '[["a"]]', '"\\ud800"', '{"a":1,"a":2}', '"\\u0000"',
+              "[" * 200 + "]" * 200]
+    OPTIONS = "--publish --echo --publish-rate 1000000/s --publish-rate-total 1000000/s"
+    FIELDS = ["Upgrade: websocket", "Connection: Upgrade", "Content-Length: 5",
+              "Sec-WebSocket-Version: 13", "Transfer-Encoding: chunked",
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Last-Event-ID: \xff",
+              "Accept-Encoding: gzip", "Origin: null", "Expect: 100-continue",
+              "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9"]
+    PATHS = ["/events", "/ws", "/poll", "/stream", "/last", "/publish"]
+    QUERIES = ["channel", "event", "since", "wait", "max", "n", "raw", "records", "heartbeat",
+               "last_event_id"]
+    MEMBERS = ["type", "channel", "event", "data", "ref", "since", "n", "id", "records"]
+    TYPES = {"subscribe": ["channel", "since", "ref"], "unsubscribe": ["channel", "ref"],
+             "publish": ["channel", "event", "data", "ref"], "ping": ["ref"],
+             "history": ["channel", "since", "n", "ref"], "ok": ["ref"]}
+
+    def setUp(self):
+        self.seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+        print(f"{self.id()}: SEED={self.seed}")
+        self.choice = random.Random(self.seed)
+
+    def json(self):
+        if self.choice.random() < 0.6:
+            return json.dumps(self.choice.choice(self.TEXTS),
+                              ensure_ascii=self.choice.random() < 0.5)
+        return self.choice.choice(self.OTHERS)
+
+    def object(self, members):
+        names = [name for name in members if self.choice.random() < 0.5]
+        self.choice.shuffle(names)
+        return "{%s}" % ",".join(f'"{name}":{self.json()}' for name in names)
+
+    def spoiled(self, data):
+        """With a few bytes changed, left out or put in."""
+        data = bytearray(data)
+        for _ in range(self.choice.randrange(4)):
+            at = self.choice.randrange(len(data) + 1)
+            count = self.choice.randrange(3)
+            data[at:at + count] = self.choice.randbytes(self.choice.randrange(3))
+        return bytes(data)
+
+    def test_messages(self):
+        with serve(self.OPTIONS) as server:
+            witness = server.sse("/events?channel=witness")
+            everything, socket = server.sse(), server.raw_ws(seconds=5)
+            for turn in range(600):
+                if self.choice.random() < 0.8:
+                    kind = self.choice.choice(list(self.TYPES))
+                    text = self.object(self.TYPES[kind])
+                    text = f'{{"type":"{kind}"' + (f",{text[1:]}" if text != "{}" else "}")
+                else:
+                    text = self.object(self.MEMBERS)
+                data = text.encode("utf-8", "surrogatepass")
+                if self.choice.random() < 0.3:
+                    data = self.spoiled(data)
+                socket.say(1, data)
+                while (message := socket.message()) is not None and "type" not in message:
+                    pass
+                if message is None:
+                    self.assertEqual(socket.code, 1007, data)
+                    socket.close()
+                    socket = server.raw_ws(seconds=5)
+            server.post("/publish?channel=witness", "end")
+            self.assertEqual(witness.data(), ["end"])
+            while everything.event()["data"].strip('"') != "end":
+                pass
+
+    def test_bodies(self):
+        with serve(self.OPTIONS) as server:
+            everything, wire = server.sse(), server.wire(seconds=5)
+            for turn in range(400):
+                records = [self.object(["channel", "event", "data"])
+                           for _ in range(self.choice.randrange(1, 4))]
+                lines = self.choice.random() < 0.5
+                body = ("\n".join(records) if lines else f"[{','.join(records)}]").encode(
+                    "utf-8", "surrogatepass")
+                if self.choice.random() < 0.4:
+                    body = self.spoiled(body)
+                fields = ["Content-Type: application/x-ndjson"] if lines else []
+                if self.choice.random() < 0.3:
+                    body = gzip.compress(body)
+                    if self.choice.random() < 0.3:
+                        body = self.spoiled(body)
+                query = self.choice.choice(["?records", "", "?records&channel=a&event=b"])
+                answer = wire.ask(f"/publish{query}", "POST", body, fields)
+                self.assertIn(answer.status, [200, 400, 413, 415], body)
+                if answer.get("connection") == "close":
+                    wire.close()
+                    wire = server.wire(seconds=5)
+            server.post("/publish", "end")
+            while everything.event()["data"].strip('"') != "end":
+                pass
+            server.finish()
+            for line in server.output:
+                json.loads(line)
+
+    def test_heads(self):
+        with serve("--publish --head-timeout 300ms --body-timeout 300ms") as server:
+            witness = Witness(server)
+            for turn in range(300):
+                query = "&".join(f"{self.choice.choice(self.QUERIES)}"
+                                 f"={quote(self.choice.choice(self.TEXTS))}"
+                                 for _ in range(self.choice.randrange(4)))
+                head = (f"{self.choice.choice(['GET', 'POST', 'HEAD', 'OPTIONS'])}"
+                        f" {self.choice.choice(self.PATHS)}?{query}"
+                        f" HTTP/1.{self.choice.randrange(2)}\r\nHost: x\r\n")
+                for field in self.FIELDS:
+                    if self.choice.random() < 0.4:
+                        head += field + "\r\n"
+                data = f"{head}\r\n".encode("latin-1")
+                if self.choice.random() < 0.6:
+                    data = self.spoiled(data)
+                data += self.choice.randbytes(self.choice.randrange(20))
+                with server.wire() as wire:
+                    try:
+                        wire.send(data)
+                        if self.choice.random() < 0.3:
+                            wire.socket.settimeout(0.02)
+                            wire.more()
+                    except OSError:
+                        pass
+                if turn % 50 == 0:
+                    witness.check()
+            witness.check()
+            # None of them is left.
+            until(lambda: server.metric("connections") <= 2, "they are gone")
+
+    def test_frames(self):
+        with serve("--publish --echo") as server:
+            witness = server.sse("/events?channel=witness")
+            for turn in range(200):
+                with server.raw_ws(fields=self.choice.choice(
+                        [[], ["Sec-WebSocket-Extensions: permessage-deflate"]])) as client:
+                    frames = b"".join(
+                        RawWS.frame(self.choice.choice([0, 1, 1, 1, 2, 8, 9, 10, 3]),
+                                    self.choice.choice([b"", b'{"type":"ping"}', b"\x03\xe8x",
+                                                        self.choice.randbytes(20)]),
+                                    final=self.choice.random() < 0.8,
+                                    masked=self.choice.random() < 0.95,
+                                    reserved=self.choice.choice([0, 0, 0, 4, 4, 1]))
+                        for _ in range(self.choice.randrange(1, 6)))
+                    client.send(self.spoiled(frames))
+                    if self.choice.random() < 0.2:
+                        client.socket.settimeout(0.02)
+                        try:
+                            client.more()
+                        except OSError:
+                            pass
+            server.post("/publish?channel=witness", "end")
+            self.assertEqual(witness.data(), ["end"])
