@@ -221,7 +221,10 @@ extension Worker {
             return false
         }
         if client.pointee.sequence < history.first { skipExpired(index, feed) }
-        if let place = feed.place(of: client.pointee.sequence), client.pointee.limit == 0 {
+        // Slow clients first get what their policy leaves them: joining now would begin anew.
+        if client.pointee.limit == 0, !client.pointee.flags.contains(.conflates),
+            let place = feed.place(of: client.pointee.sequence)
+        {
             attach(index, feed, place)
             return true
         }
@@ -268,7 +271,13 @@ extension Worker {
         }
         client.pointee.sequence = sequence
         counters.eventsOut[Int(client.pointee.transport.rawValue)] += count
-        if conflated > 0 { tellGap(index, .conflated, missed: conflated, behind: &plain) }
+        if conflated > 0 {
+            // In front of the events that stand for what was left out.
+            var notice = ByteQueue(capacity: 256)
+            tellGap(index, .conflated, missed: conflated, behind: &notice)
+            notice.append(plain.bytes)
+            swap(&notice, &plain)
+        }
         if sequence == client.pointee.limit { skipToNewest(index, feed, behind: &plain) }
         return client.pointee.sequence
     }

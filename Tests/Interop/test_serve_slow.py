@@ -154,7 +154,22 @@ class Policies(unittest.TestCase):
                 self.assertEqual(sorted(newest.values()), list(range(990, 1000)))
                 self.assertEqual(received, sorted(received))
 
-    def test_conflate_with_channels(self):
+    def test_conflate_holds_up_nobody(self):
+        """A client that is slow so soon that its place is still in what is shared."""
+        options = f"{SMALL} --buffer 20 --slow-after 10ms --slow=conflate --key-from .k"
+        with serve(f"{options} --workers 1") as server:
+            clients = [Slow(server, transport) for transport in self.TRANSPORTS * 2]
+            for at in range(0, 1500, 10):
+                feeding(server, values(at, at + 10)).join(2)
+                time.sleep(0.002)
+            with server.wire(seconds=3) as wire:
+                self.assertEqual(wire.ask("/healthz").status, 200)
+            threading.Timer(0.2, lambda: feeding(server, values(1500, 1501))).start()
+            for slow in clients:
+                got = slow.to(1500)
+                self.assertEqual(sum(what if reason else 1 for reason, what in got), 1501)
+
+    def test_conflate_keeps_what_has_no_key(self):
         options = f"{SMALL} --buffer 20 --slow-after 100ms --slow=conflate --key-from .k"
         with serve(options) as server:
             slow = Slow(server, "sse")
