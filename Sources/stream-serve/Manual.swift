@@ -21,8 +21,8 @@ let manual = Manual(
         1: "Done, but some line was rejected, and is no event.",
         64: "The command line cannot be understood, options do not go together, or there is no"
             + " socket from systemd for --listen=fd:.",
-        65: "Bad input; what came before it still goes to the clients, who are told that the"
-            + " stream ends.",
+        65: "Bad input; what came before it still goes to the clients, and they are not"
+            + " told that the stream has ended.",
         69: "A port or a path cannot be listened at: it is in use, or not allowed.",
         74: "Reading or writing failed, standard output included: what clients published may be"
             + " lost.",

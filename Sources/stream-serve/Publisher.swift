@@ -10,8 +10,9 @@ func serve(_ run: inout Run<ServeOptions>) throws -> ExitStatus {
     do {
         while !publisher.isOver { try publisher.turn(&run) }
     } catch {
-        // What came before the bad line still reaches the clients.
-        publisher.end(.input)
+        // What came before the bad line still reaches the clients. It is no proper end of the
+        // stream, so that they come back when the server does.
+        publisher.end(.signal)
         try publisher.finish(&run)
         throw error
     }

@@ -211,11 +211,15 @@ private let theEnd = #"""
     are told to come back in 1 to 10 seconds, at random, and WebSocket is closed with 1001.
     A second signal ends the process at once.
     The exit status is 0.
-    While it ends, new connections are not served.
+    While it ends,
+    .Pa /readyz
+    and everything new but
+    .Pa /healthz , /metrics
+    and
+    .Pa /stats
+    is answered with 503.
     .Pp
-    At bad input clients are told the
-    .Li end ,
-    too, unless
+    Bad input ends the stream like a signal, so that clients come back when the server does, unless
     .Fl Fl on-error Ns = Ns Cm skip
     leaves the line out.
 

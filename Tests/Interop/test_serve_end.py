@@ -222,6 +222,8 @@ class BadInput(unittest.TestCase):
             self.assertEqual(client.data(2), [1, 2])
             rest = client.others()
             self.assertNotIn("4", [event["data"] for event in rest])
+            # A service manager starts it again: whoever was told of an end would not come back.
+            self.assertNotIn("end", [event["event"] for event in rest])
             self.assertEqual(server.status(), 65)
             self.assertRegex(server.said(), r"stream-serve: .*:3:2: ")
 

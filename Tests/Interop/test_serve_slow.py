@@ -160,7 +160,9 @@ class Policies(unittest.TestCase):
         with serve(f"{options} --workers 1") as server:
             clients = [Slow(server, transport) for transport in self.TRANSPORTS * 2]
             for at in range(0, 1500, 10):
-                feeding(server, values(at, at + 10)).join(2)
+                thread = feeding(server, values(at, at + 10))
+                thread.join(2)
+                self.assertFalse(thread.is_alive(), "a worker stands still")
                 time.sleep(0.002)
             with server.wire(seconds=3) as wire:
                 self.assertEqual(wire.ask("/healthz").status, 200)
