@@ -289,18 +289,28 @@ extension Worker {
         guard client.pointee.flags.contains(.attached),
             let feed = feeds[Int(client.pointee.feed)]
         else { return }
+        let (place, sequence) = finishFrame(index, feed)
         client.pointee.flags.remove(.attached)
-        let (place, sequence) = feed.frame(from: client.pointee.place, next: history.next)
-        if place > client.pointee.place {
-            let start = client.pointee.place - feed.log.base
-            let rest = feed.log.bytes.bytes(start..<(start + place - client.pointee.place))
-            session(index).output.append(rest)
-            client.pointee.flags.insert(.hasOutput)
-        }
         if feed.form.isCompressed && feed.form.wire != .webSocket {
             client.pointee.tally.add(from: client.pointee.joined, to: feed.tally(at: place))
         }
         client.pointee.sequence = sequence
+    }
+
+    /// Moves what is left of a frame that an attached client has begun to receive to its own bytes,
+    /// so that something else may follow. The place behind it, and the event that begins there.
+    @discardableResult
+    func finishFrame(_ index: Int, _ feed: Feed) -> (place: Int, sequence: UInt64) {
+        let client = clients.memory + index
+        let next = feed.frame(from: client.pointee.place, next: history.next)
+        if next.place > client.pointee.place {
+            let start = client.pointee.place - feed.log.base
+            let rest = feed.log.bytes.bytes(start..<next.place - feed.log.base)
+            session(index).output.append(rest)
+            client.pointee.flags.insert(.hasOutput)
+            client.pointee.place = next.place
+        }
+        return next
     }
 
     /// Bytes of the stream for this client alone, which go behind what it has.

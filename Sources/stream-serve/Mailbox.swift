@@ -185,6 +185,8 @@ final class Inbox: @unchecked Sendable {
     func take() -> [Item] {
         lock.lock()
         defer { lock.unlock() }
+        if items.isEmpty { return [] }
+        signal.clear()
         bytes = 0
         defer { items.removeAll() }
         return items

@@ -9,7 +9,9 @@ enum PublishedMessages {
     static func read(
         _ body: inout ByteQueue, _ upload: Upload, _ settings: ServeOptions
     ) throws(RequestProblem) -> [Inbox.Message] {
-        if GzipInflater.isGzip(body.bytes) ?? false { try inflate(&body, settings) }
+        if upload.isGzip || GzipInflater.isGzip(body.bytes) ?? false {
+            try inflate(&body, settings)
+        }
         return upload.isLines
             ? try readLines(&body, upload, settings) : try readJSON(&body, upload, settings)
     }

@@ -21,6 +21,8 @@ func serve(_ run: inout Run<ServeOptions>) throws -> ExitStatus {
 }
 
 struct Publisher: ~Copyable {
+    /// How often the counters of the workers are taken in, in nanoseconds.
+    private static let countInterval: UInt64 = 1_000_000_000
     /// Bytes that may wait for who reads standard output.
     private static let maxOutput = 1 << 20
 
@@ -41,6 +43,8 @@ struct Publisher: ~Copyable {
     private(set) var isOver = false
     /// Published messages that were written, for ids of their own without `--echo`.
     private var published = 0
+    /// When the counters of the workers were last taken in.
+    private var counted: UInt64 = 0
 
     init(_ run: inout Run<ServeOptions>) throws {
         settings = run.settings
@@ -100,7 +104,7 @@ struct Publisher: ~Copyable {
         let arrival = try wait(&run)
         let now = monotonicNanoseconds()
         notify?.keepWatchdog(now)
-        if arrival == .request { count(run.report) }
+        if now >= counted + Self.countInterval { count(run.report, now) }
         if arrival == .bytes || arrival == .end {
             defer { handOver(run.report) }
             try readLines(&run, atEnd: arrival == .end, now)
@@ -124,23 +128,38 @@ struct Publisher: ~Copyable {
     }
 
     private mutating func wait(_ run: inout Run<ServeOptions>) throws -> Input.Arrival {
-        var watched = watched(run.output)
-        var isFull = false
-        for mailbox in shared.mailboxes where mailbox.isFull() { isFull = true }
+        let isFull = isFull()
+        var watched = watched(run.output, isFull: isFull)
+        let deadline = min(notify?.watchdogDeadline ?? .max, counted + Self.countInterval)
         if isOpen && !isFull {
             run.input.watched = watched
-            return try run.input.read(into: &pending, deadline: notify?.watchdogDeadline)
+            let arrival = try run.input.read(into: &pending, deadline: deadline)
+            // A worker may have answered a question that was no longer one.
+            if run.input.watched[0].revents != 0 { room.clear() }
+            return arrival
         }
-        try run.report.wait(for: &watched, until: notify?.watchdogDeadline)
+        try run.report.wait(for: &watched, until: deadline)
         room.clear()
         return .timeout
     }
 
-    /// What to wait for besides the input. While standard output is behind, what clients publish
+    /// A worker has as much as it may: events wait until it has taken them.
+    private func isFull() -> Bool {
+        // Each of them is asked, for each must know that it is waited for.
+        shared.mailboxes.reduce(false) { $1.isFull() || $0 }
+    }
+
+    /// A reader that is slow must not make anything grow: what clients publish waits for who reads
+    /// standard output and, when it becomes events, for the workers. Publishers are told when much
     /// waits.
-    private func watched(_ output: borrowing Output) -> [pollfd] {
+    private func mayTakePublished(_ output: borrowing Output, isFull: Bool) -> Bool {
+        output.waiting <= Self.maxOutput && !(settings.echoes && isFull)
+    }
+
+    /// What to wait for besides the input; first of all, room.
+    private func watched(_ output: borrowing Output, isFull: Bool) -> [pollfd] {
         var watched = [pollfd(fd: room.descriptor, events: Int16(POLLIN), revents: 0)]
-        if output.waiting <= Self.maxOutput {
+        if mayTakePublished(output, isFull: isFull) {
             let inbox = shared.inbox.signal.descriptor
             watched.append(pollfd(fd: inbox, events: Int16(POLLIN), revents: 0))
         }
@@ -188,9 +207,7 @@ struct Publisher: ~Copyable {
 
     /// Writes what clients published, and with `--echo` makes events of it.
     private mutating func takePublished(_ run: inout Run<ServeOptions>, _ now: UInt64) {
-        // A reader that is slow must not make this grow: publishers are told when much waits.
-        if run.output.waiting > Self.maxOutput { return }
-        shared.inbox.signal.clear()
+        guard mayTakePublished(run.output, isFull: isFull()) else { return }
         for item in shared.inbox.take() {
             var ids: [String] = []
             for message in item.messages {
@@ -244,7 +261,7 @@ struct Publisher: ~Copyable {
     /// still publish.
     mutating func finish(_ run: inout Run<ServeOptions>) throws {
         while shared.board.running() > 0 {
-            var watched = watched(run.output)
+            var watched = watched(run.output, isFull: isFull())
             let now = monotonicNanoseconds()
             try run.report.wait(for: &watched, until: now + 100_000_000)
             room.clear()
@@ -254,11 +271,13 @@ struct Publisher: ~Copyable {
         }
         for thread in threads { clinux_join_thread(thread) }
         for listener in listeners { listener.stop() }
-        count(run.report)
+        count(run.report, monotonicNanoseconds())
         run.report.isComplete = true
     }
 
-    private func count(_ report: Report) {
+    /// Takes in the counters of the workers, for --stats and --metrics-file.
+    private mutating func count(_ report: Report, _ now: UInt64) {
+        counted = now
         let (total, _, _) = shared.board.total()
         report.set(total.opened.reduce(0, +), as: "connections")
         report.set(total.eventsOut.reduce(0, +), as: "deliveries")

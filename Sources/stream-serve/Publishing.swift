@@ -87,7 +87,8 @@ extension Worker {
             channel: Array(channel.utf8), event: event.jsonContents,
             isRecords: request.target.has("records"),
             isLines: type.map(Self.lines.contains) ?? false,
-            keepsAlive: request.keepsAlive, fields: fields(for: request), length: length,
+            isGzip: coding.isEqualIgnoringCase("gzip"), keepsAlive: request.keepsAlive,
+            fields: fields(for: request), length: length,
             chunks: ChunkedReader(maxBody: settings.maxBody))
     }
 
@@ -128,6 +129,8 @@ extension Worker {
                 if !isDone { return false }
             }
             session.deadline = 0
+            // Who waits for an answer needs no room for another body.
+            if session.input.isEmpty { session.input = ByteQueue(capacity: 0) }
             try publish(index, session, upload)
         } catch {
             session.body = ByteQueue(capacity: 0)

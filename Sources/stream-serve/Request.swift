@@ -70,6 +70,11 @@ struct RequestProblem: Error {
     /// Everything of the request was read, so that another one may follow.
     var keepsConnection = false
 
+    /// Nothing more comes.
+    static let ended = RequestProblem(
+        status: "503 Service Unavailable", reason: "the stream is at its end",
+        fields: "Retry-After: 5\r\n")
+
     static func bad(_ reason: String) -> RequestProblem {
         RequestProblem(status: "400 Bad Request", reason: reason)
     }

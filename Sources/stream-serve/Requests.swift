@@ -158,9 +158,9 @@ extension Worker {
     ) throws(RequestProblem) {
         session.deadline = 0
         if ending != nil && !Self.alwaysServed.contains(request.path) {
-            throw RequestProblem(
-                status: "503 Service Unavailable", reason: "the stream is at its end",
-                fields: "Retry-After: 5\r\n" + fields(for: request))
+            var problem = RequestProblem.ended
+            problem.fields += fields(for: request)
+            throw problem
         }
         if request.path == "/publish" {
             do throws(RequestProblem) {
@@ -199,7 +199,9 @@ extension Worker {
     }
 
     /// Also while the clients of an ended stream get what is theirs.
-    private static let alwaysServed: Set<String> = ["/healthz", "/readyz", "/metrics", "/stats"]
+    private static let alwaysServed: Set<String> = [
+        "/healthz", "/readyz", "/metrics", "/stats", "/poll",
+    ]
 
     private static let paths: Set<String> = [
         "/", "", "/events", "/ws", "/poll", "/stream", "/last", "/healthz", "/readyz", "/metrics",

@@ -217,7 +217,9 @@ private let theEnd = #"""
     .Pa /healthz , /metrics
     and
     .Pa /stats
-    is answered with 503.
+    is answered with 503;
+    .Pa /poll
+    once it has given out what is left.
     .Pp
     Bad input ends the stream like a signal, so that clients come back when the server does, unless
     .Fl Fl on-error Ns = Ns Cm skip

@@ -75,6 +75,8 @@ struct Upload {
     var isRecords: Bool
     /// JSON Lines instead of one JSON text.
     var isLines: Bool
+    /// The request says so; a body is looked at, too.
+    var isGzip: Bool
     var keepsAlive: Bool
     /// Cross-origin fields of the answer.
     var fields: String

@@ -168,22 +168,11 @@ extension Worker {
 
     /// What is appended to the output from here on goes behind a whole frame.
     private func prepareReply(_ index: Int) {
-        detachWithin(index)
-        clients.memory[index].flags.insert(.hasOutput)
-    }
-
-    /// A client that has received a part of a frame gets the rest before anything else.
-    private func detachWithin(_ index: Int) {
         let client = clients.memory + index
-        guard client.pointee.flags.contains(.attached), client.pointee.feed >= 0,
-            let feed = feeds[Int(client.pointee.feed)]
-        else { return }
-        let (place, _) = feed.frame(from: client.pointee.place, next: history.next)
-        if place == client.pointee.place { return }
-        let start = client.pointee.place - feed.log.base
-        session(index).output.append(
-            feed.log.bytes.bytes(start..<(start + place - client.pointee.place)))
-        client.pointee.place = place
+        if client.pointee.flags.contains(.attached), let feed = feeds[Int(client.pointee.feed)] {
+            finishFrame(index, feed)
+        }
+        client.pointee.flags.insert(.hasOutput)
     }
 
     func replyFrame(

@@ -225,13 +225,15 @@ extension Worker {
         let wait = min(try request.duration("wait", or: 30_000_000_000), Self.maxWait)
         let poll = Poll(
             filter: filter, sequence: start.sequence, max: try request.count("max", or: 100),
-            deadline: ending == nil ? now + wait : now, keepsAlive: request.keepsAlive,
+            deadline: now + wait, keepsAlive: request.keepsAlive,
             isHead: request.isHead, gap: start.gap, missed: start.missed,
             fields: fields(for: request))
         let session = session(index)
         session.phase = .poll(poll)
         setTransport(index, .poll)
-        if answer(index, poll, isDue: wait == 0 || request.isHead) { return }
+        if answer(index, poll, isDue: ending == nil && (wait == 0 || request.isHead)) { return }
+        // Who polls gets what is left, as the others do, and no more empty answers.
+        if ending != nil { throw .ended }
         clients.memory[index].flags.insert(.polls)
         polls.append(Int32(index))
         pollDeadline = min(pollDeadline, poll.deadline)

@@ -210,6 +210,8 @@ class Member:
             self.held = b""
             self.head = Answer(head)
             wanted = 101 if self.transport == "ws" else 200
+            if self.transport == "poll" and b"the stream is at its end" in data:
+                return self.leave()
             if self.head.status != wanted:
                 raise AssertionError(f"{self}: {self.head} {data!r}")
             if self.transport == "ws":

@@ -86,6 +86,11 @@ class EndOfInput(unittest.TestCase):
             # Draining, it is not ready for more.
             until(lambda: server.ask("/readyz").status == 503, "not ready")
             self.assertEqual(server.ask("/healthz").status, 200)
+            # Who polls gets what is left, and is then told that there is no more.
+            left = server.ask("/poll?since=last:10&max=20")
+            self.assertEqual((left.status, len(left.json())), (200, 10))
+            over = server.ask(f"/poll?since={left.get('stream-cursor')}&wait=0")
+            self.assertEqual((over.status, over.get("retry-after")), (503, "5"))
             server.status()
             self.assertTrue(0.5 < time.monotonic() - start < 3, time.monotonic() - start)
 
@@ -357,6 +362,16 @@ class Beginnings(unittest.TestCase):
 
 
 class Words(unittest.TestCase):
+    def test_counters_while_it_runs(self):
+        """Those of the workers, too, and without anything new to read."""
+        with serve("--metrics-file m.prom --metrics-interval 50ms") as server:
+            with server.sse() as client:
+                server.feed(1, 2)
+                self.assertEqual(client.data(2), [1, 2])
+                file = server.path / "m.prom"
+                until(lambda: "\nstreamutils_deliveries_total{tool=\"stream-serve\",job=\"m\"} 2\n"
+                      in file.read_text(), "it is counted", 5)
+
     def test_stats(self):
         with serve("--stats --metrics-file m.prom -q") as server, server.sse() as client:
             server.feed(1, 2)
@@ -369,6 +384,7 @@ class Words(unittest.TestCase):
             text = (server.path / "m.prom").read_text()
         for name, count in [("records_in", 2), ("rejected", 0), ("dropped", 0)]:
             self.assertEqual((now[name], counters[name]), (count, count))
+        self.assertEqual(counters["deliveries"], 2)
         self.assertIn('\nstreamutils_records_in_total{tool="stream-serve",job="m"} 2\n', text)
 
     def test_json(self):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -258,6 +259,39 @@ class Memory(unittest.TestCase):
                         if not wires:
                             break
                     self.assertLess(resident(server, "VmHWM") - before, 20 + 28)
+
+    def test_what_is_published_waits_for_the_slowest(self):
+        """With --echo it becomes events, and with --slow=block those wait: publishers, too."""
+        options = ("--publish --echo --slow=block --buffer 5 --send-buffer 4K --compress=off"
+                   " --send-timeout 0 --publish-rate 100000/s --publish-rate-total 100000/s"
+                   " --workers 1")
+        with serve(options) as server, server.sse(receive_buffer=4096):
+            before = resident(server)
+            body = b'"%s"' % (b"x" * 300_000)
+            wires = [Wire(server) for _ in range(900)]
+            for wire in wires:
+                wire.request("/publish", "POST", body)
+            # The rest of them gets no answer before the slowest has read.
+            time.sleep(0.5)
+            answered = select.select([wire.socket for wire in wires], [], [], 0)[0]
+            statuses = {wire.head().status for wire in wires if wire.socket in answered}
+            self.assertEqual(statuses, {200, 503})
+            for wire in wires:
+                wire.close()
+            # Of 270 MB that were sent: 8 that may wait to be taken, 8 that were taken, room that
+            # doubled for these in three places, and bodies that are on their way. Events that
+            # wait in memory would be 500.
+            most = resident(server, "VmHWM")
+            self.assertLess(most - before, 256)
+            # And no more of it when there is more.
+            for _ in range(2):
+                wires = [Wire(server) for _ in range(900)]
+                for wire in wires:
+                    wire.request("/publish", "POST", body)
+                time.sleep(0.3)
+                for wire in wires:
+                    wire.close()
+            self.assertLess(resident(server, "VmHWM"), most + 32)
 
     def test_small_requests_for_much(self):
         """A few kilobytes of commands that ask for megabytes each, from one that does not read:

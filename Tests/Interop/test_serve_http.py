@@ -274,6 +274,8 @@ class Publishing(unittest.TestCase):
             for sent in [body[:-5], body[:-9], body[:-1] + b"x", body[:12] + b"x" + body[13:]]:
                 self.assertEqual(server.post("/publish", sent).status, 400)
             self.assertIn(server.post("/publish", b"1", ["Content-Encoding: br"]).status, [415])
+            # What it says it is, it must be.
+            self.assertEqual(server.post("/publish", b"1", ["Content-Encoding: gzip"]).status, 400)
 
     def test_records(self):
         with serve("--publish") as server:

@@ -87,7 +87,7 @@ extension PublishedMessages {
         queue.append(string: body)
         let upload = Upload(
             channel: Array(channel), event: event.jsonContents, isRecords: isRecords,
-            isLines: isLines, keepsAlive: true, fields: "", length: nil,
+            isLines: isLines, isGzip: false, keepsAlive: true, fields: "", length: nil,
             chunks: ChunkedReader(maxBody: 1 << 20))
         do throws(RequestProblem) {
             return try read(&queue, upload, ServeOptions())
