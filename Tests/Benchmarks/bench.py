@@ -16,6 +16,7 @@ from follow import first, follow
 from measure import HERE, SIMDJSON, BenchmarkError, Bed, Row, note, percentile, ratios
 from report import Section, Target, code, document, machine, median, spread
 from sample import sample
+from serve import alone, beside, fan, idle, many, packed, resume, steady
 from throughput import Throughput
 from websocket import large, receive, request, resident, send
 
@@ -277,7 +278,10 @@ SECTIONS = {"decode": decode, "encode": encode, "sample": sample, "batch": array
             "deliver": deliver, "aggregate": aggregate, "validate": validate, "startup": startup,
             "memory": memory, "trickle": trickle, "follow": follow, "follow-trickle": first,
             "ws-receive": receive, "ws-send": send,
-            "ws-large": large, "ws-request": request, "ws-memory": resident}
+            "ws-large": large, "ws-request": request, "ws-memory": resident,
+            "serve-fan": fan, "serve-alone": alone, "serve-many": many, "serve-steady": steady,
+            "serve-idle": idle, "serve-slow": beside, "serve-resume": resume,
+            "serve-packed": packed}
 
 
 def main() -> None:
@@ -286,6 +290,7 @@ def main() -> None:
     ours = ["sse-encode", "sse-decode", "stream-sample", "stream-batch", "ws-cat"]
     ours += ["sse-decode-url"] if {"follow", "follow-trickle"} & set(names) else []
     ours += ["bench-json"] if "validate" in names else []
+    ours += ["stream-serve"] if any(name.startswith("serve-") for name in names) else []
     for tool in ours:
         if not (options.tools / tool).exists():
             raise BenchmarkError(f"{tool} is not in {options.tools}; build it first")
