@@ -187,7 +187,7 @@ struct EventPacker: ~Copyable {
         scratch.append(replacing: name)
         guard scratch.bytes.isChannelName else {
             throw RecordError(
-                offset: max(0, name.baseAddress! - line.baseAddress!),
+                offset: name.offset(in: line),
                 reason: .message("a channel is names with dots between them"))
         }
         put(draft, key: key, channel: scratch.bytes, arrival, to: &batch)
@@ -200,13 +200,7 @@ struct EventPacker: ~Copyable {
         for (member, name) in [(draft.event, "event"), (draft.id, "id")] {
             guard let member else { continue }
             scratch.removeAll()
-            do throws(LoneSurrogate) {
-                try scratch.append(unescaping: member)
-            } catch {
-                throw RecordError(
-                    offset: member.offset(in: line) + error.offset,
-                    reason: .loneSurrogate(key: name))
-            }
+            try scratch.append(checking: member, of: line, key: name)
             if scratch.bytes.breaksField(isID: name == "id") {
                 throw RecordError(offset: member.offset(in: line), reason: .injection(key: name))
             }
@@ -216,13 +210,7 @@ struct EventPacker: ~Copyable {
             guard var member, name == "comment" || draft.isText else { continue }
             if name == "data" { member = member.slice(1..<member.count - 1) }
             scratch.removeAll()
-            do throws(LoneSurrogate) {
-                try scratch.append(unescaping: member)
-            } catch {
-                throw RecordError(
-                    offset: member.offset(in: line) + error.offset,
-                    reason: .loneSurrogate(key: name))
-            }
+            try scratch.append(checking: member, of: line, key: name)
         }
     }
 
@@ -314,6 +302,19 @@ extension UnsafeBufferPointer<UInt8> {
 }
 
 extension ByteQueue {
+    /// Appends the text that a string of a line is, of which these are the contents.
+    mutating func append(
+        checking contents: UnsafeBufferPointer<UInt8>, of line: UnsafeBufferPointer<UInt8>,
+        key: String
+    ) throws(RecordError) {
+        do throws(LoneSurrogate) {
+            try append(unescaping: contents)
+        } catch {
+            throw RecordError(
+                offset: contents.offset(in: line) + error.offset, reason: .loneSurrogate(key: key))
+        }
+    }
+
     /// Writes the head of an event over the bytes at `offset`.
     fileprivate mutating func write(_ head: EventHead, at offset: Int) {
         withUnsafeBytes(of: head) { bytes in

@@ -100,7 +100,7 @@ enum PublishedMessages {
         }
         if let event = record.event {
             text.removeAll()
-            try text.append(checking: event, of: value, key: "event")
+            try text.append(checking: value.slice(event), of: value, key: "event")
             if text.bytes.breaksField(isID: false) {
                 throw RecordError(offset: 0, reason: .injection(key: "event"))
             }
@@ -112,7 +112,7 @@ enum PublishedMessages {
         case .json(let range): text.append(jsonOnOneLine: value.slice(range))
         case .string(let range):
             message.isText = true
-            try text.append(checking: range, of: value, key: "data")
+            try text.append(checking: value.slice(range), of: value, key: "data")
             text.removeAll()
             text.append(value.slice(range.lowerBound - 1..<range.upperBound + 1))
         }
@@ -142,19 +142,5 @@ enum PublishedMessages {
                     + " (see --max-inflated)", refusal: .body, keepsConnection: true)
         }
         swap(&body, &plain)
-    }
-}
-
-extension ByteQueue {
-    /// Appends the text that a string is, whose contents are at `range`.
-    fileprivate mutating func append(
-        checking range: Range<Int>, of value: UnsafeBufferPointer<UInt8>, key: String
-    ) throws(RecordError) {
-        do throws(LoneSurrogate) {
-            try append(unescaping: value.slice(range))
-        } catch {
-            throw RecordError(
-                offset: range.lowerBound + error.offset, reason: .loneSurrogate(key: key))
-        }
     }
 }
