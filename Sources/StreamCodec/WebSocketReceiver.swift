@@ -146,6 +146,10 @@ package struct WebSocketReceiver: ~Copyable {
         return frame != nil || kind != nil || queue.count > taken
     }
 
+    /// Bytes of memory that it needs for itself: what came of a message in fragments, and what zlib
+    /// takes.
+    package var held: Int { message.count + (inflater == nil ? 0 : 40 << 10) }
+
     /// A data frame that is a message, and complete: no state is touched but where it is.
     @inline(__always)
     private mutating func takePlain(_ queue: borrowing ByteQueue) -> Kind? {

@@ -1,6 +1,7 @@
 import CLinux
 
-/// Who may connect: so many in all, and so many from one address. All workers ask here.
+/// Who may connect: so many in all, and so many from one address; and how much of what they send
+/// may be incomplete. All workers ask here.
 final class Admission: @unchecked Sendable {
     /// Connections beyond the limit that are still told so; more are just closed.
     private static let refused = 256
@@ -15,7 +16,9 @@ final class Admission: @unchecked Sendable {
     private let lock = Lock()
     private let maxConnections: Int
     private let maxPerAddress: Int
+    private let maxUploads: Int
     private var count = 0
+    private var uploads = 0
     private var refusals = 0
     private var entries: [Entry] = []
     private var free: [Int] = []
@@ -39,9 +42,20 @@ final class Admission: @unchecked Sendable {
         case close
     }
 
-    init(maxConnections: Int, maxPerAddress: Int) {
+    init(maxConnections: Int, maxPerAddress: Int, maxUploads: Int) {
         self.maxConnections = maxConnections
         self.maxPerAddress = maxPerAddress
+        self.maxUploads = maxUploads
+    }
+
+    /// More, or less, bytes wait for the rest of their request or message. False when there are
+    /// too many with them: they are not counted then, and must go.
+    func hold(_ change: Int) -> Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        if change > 0 && uploads + change > maxUploads { return false }
+        uploads += change
+        return true
     }
 
     func ask(_ address: clinux_address) -> Answer {

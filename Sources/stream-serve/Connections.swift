@@ -96,7 +96,54 @@ extension Worker {
     }
 
     func forgetSession(_ index: Int) {
-        if sessions[index]?.isIdle ?? false { sessions[index] = nil }
+        guard let session = sessions[index], session.isIdle else { return }
+        release(session)
+        sessions[index] = nil
+    }
+
+    /// Counts what waits for the rest of its request or message. When all clients together have
+    /// sent too much of that, this one must send it again.
+    func holdUploads(_ index: Int, _ session: Session) {
+        if clients.memory[index].flags.contains(.lingering) { session.forgetUploads() }
+        let uploads = session.uploads
+        if uploads == session.held { return }
+        if shared.admission.hold(uploads - session.held) {
+            counters.uploads += uploads - session.held
+            session.held = uploads
+            return
+        }
+        session.forgetUploads()
+        release(session)
+        if clients.memory[index].transport == .ws {
+            if session.isClosing { return }
+            counters.refused[Refusal.uploads.rawValue] += 1
+            countEnd(index, .policy)
+            closeWebSocket(index, 1013, "too much is on its way", isLast: true)
+            return
+        }
+        switch session.phase {
+        case .head: answer(index, tooManyUploads, keepsAlive: false)
+        case .body(let upload):
+            counters.publishErrors += 1
+            var problem = tooManyUploads
+            problem.fields += upload.fields
+            answer(index, problem, keepsAlive: false)
+        case .acknowledgement, .poll, .streaming: drop(index, .policy)
+        }
+    }
+
+    private var tooManyUploads: RequestProblem {
+        RequestProblem(
+            status: "503 Service Unavailable",
+            reason: "too much is on its way from all clients (see --max-uploads)",
+            fields: "Retry-After: 1\r\n", refusal: .uploads)
+    }
+
+    private func release(_ session: Session) {
+        if session.held == 0 { return }
+        _ = shared.admission.hold(-session.held)
+        counters.uploads -= session.held
+        session.held = 0
     }
 
     // MARK: Reading
@@ -178,8 +225,10 @@ extension Worker {
         client.pointee.flags.remove(.hasOutput)
         shutdown(client.pointee.descriptor, Int32(SHUT_WR))
         let session = session(index)
-        session.input.removeAll()
         session.deadline = now + Self.lingering
+        session.input.removeAll()
+        // What is being looked at must stay until that is done.
+        if !session.isServing && !session.isReceiving { holdUploads(index, session) }
     }
 
     /// The connection is over.
@@ -194,6 +243,7 @@ extension Worker {
         shared.admission.leave(
             client.pointee.address, wasRefused: client.pointee.flags.contains(.isRefused))
         close(client.pointee.descriptor)
+        if let session = sessions[index] { release(session) }
         sessions[index] = nil
         clients.remove(index)
     }

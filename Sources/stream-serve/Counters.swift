@@ -23,7 +23,7 @@ enum Closure: Int, CaseIterable {
 }
 
 enum Refusal: Int, CaseIterable {
-    case full, address, head, timeout, body, rate, origin
+    case full, address, head, timeout, body, uploads, rate, origin
 
     var name: String {
         switch self {
@@ -32,6 +32,7 @@ enum Refusal: Int, CaseIterable {
         case .head: "head"
         case .timeout: "timeout"
         case .body: "body"
+        case .uploads: "uploads"
         case .rate: "rate"
         case .origin: "origin"
         }
@@ -60,6 +61,8 @@ struct Counters {
     var historyEvents = 0
     var historyBytes = 0
     var feeds = 0
+    /// Bytes that wait for the rest of a request or message.
+    var uploads = 0
 
     mutating func add(_ other: Counters) {
         for index in 0..<Self.transports {
@@ -81,6 +84,7 @@ struct Counters {
         historyEvents = max(historyEvents, other.historyEvents)
         historyBytes = max(historyBytes, other.historyBytes)
         feeds += other.feeds
+        uploads += other.uploads
     }
 }
 

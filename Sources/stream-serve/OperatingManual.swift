@@ -74,6 +74,9 @@ private let metricsPage = #"""
     What is kept; every worker has it.
     .It Va feeds
     Different streams that are made now.
+    .It Va upload_bytes
+    What came of requests and messages that are not complete, of all clients: see
+    .Fl Fl max-uploads .
     .It Va uptime_seconds
     Since the start.
     .El
@@ -116,6 +119,7 @@ private let limits = #"""
     .It Fl Fl body-timeout Ta 30s Ta 408
     .It Fl Fl max-inflated Ta 8M Ta 413
     .It Fl Fl max-message Ta 64K Ta close 1009
+    .It Fl Fl max-uploads Ta 64M Ta 503, Retry-After; close 1013
     .It Fl Fl max-subscriptions Ta 100 Ta 400; WebSocket: error
     .It Fl Fl publish-rate Ta 100/s Ta 429, Retry-After; WebSocket: error
     .It Fl Fl publish-rate-total Ta 10000/s Ta the same
@@ -137,6 +141,10 @@ private let limits = #"""
     .Fl Fl publish-rate-total
     and the limits for connections bound what all send.
     A second's worth may come at once.
+    .Fl Fl max-uploads
+    is for what is on its way from all clients together, and bounds the memory for it to about twice
+    as much: whoever sends the byte beyond it is told to come back later.
+    What is small enough to come in one piece never counts.
 
     """#
 

@@ -66,6 +66,8 @@ struct ServeOptions: ToolSettings, Sendable {
     var maxBody = 1 << 20
     var bodyTimeout: UInt64 = 30_000_000_000
     var maxInflated = 8 << 20
+    /// Bytes of all requests and messages that are not complete.
+    var maxUploads = 64 << 20
     var maxMessage = 64 << 10
     var maxSubscriptions = 100
 
@@ -320,6 +322,9 @@ private var limitRows: [Option<ServeOptions>] {
         .size(
             nil, "max-message", { $0.maxMessage = $1 }, in: 1...1 << 30,
             "Bytes of a client's message over WebSocket (64K)."),
+        .size(
+            nil, "max-uploads", { $0.maxUploads = $1 }, in: 1 << 20...1 << 40,
+            "Bytes of bodies and messages of all clients that are on their way (64M)."),
         .count(
             nil, "max-subscriptions", "N", { $0.maxSubscriptions = $1 }, in: 1...100_000,
             "Channels and events that one client may name (100)."),

@@ -62,7 +62,8 @@ struct Publisher: ~Copyable {
             mailboxes: (0..<count).map { _ in Mailbox(room: room) }, inbox: Inbox(),
             board: Board(workers: count),
             admission: Admission(
-                maxConnections: settings.maxConnections, maxPerAddress: settings.maxPerAddress),
+                maxConnections: settings.maxConnections, maxPerAddress: settings.maxPerAddress,
+                maxUploads: settings.maxUploads),
             allowance: SharedAllowance(settings.publishRateTotal, now: monotonicNanoseconds()),
             epoch: epoch)
         packer = EventPacker(settings, epoch: epoch)

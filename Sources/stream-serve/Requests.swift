@@ -12,7 +12,13 @@ extension Worker {
         // An answer that is sent at once comes back here: many requests are no deep recursion.
         guard let session = sessions[index], !session.isServing else { return }
         session.isServing = true
-        defer { session.isServing = false }
+        serveRequests(index)
+        session.isServing = false
+        if isClient(index, generation) { holdUploads(index, session) }
+    }
+
+    private func serveRequests(_ index: Int) {
+        let generation = clients.memory[index].generation
         while isClient(index, generation), let session = sessions[index] {
             if !session.output.isEmpty || clients.memory[index].flags.contains(.lingering) { break }
             switch session.phase {

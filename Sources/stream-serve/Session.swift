@@ -23,6 +23,8 @@ final class Session {
 
     /// Received, and not yet understood.
     var input = ByteQueue(capacity: 0)
+    /// Bytes that count for `--max-uploads`.
+    var held = 0
     /// Goes to this client alone, before the feed's log goes on.
     var output = ByteQueue(capacity: 0)
     var then = Then.goOn
@@ -57,6 +59,15 @@ final class Session {
     var body = ByteQueue(capacity: 0)
     /// Cross-origin fields of the answer that is to come.
     var acknowledgementFields = ""
+
+    /// Bytes that wait for the rest of a request or message.
+    var uploads: Int { input.count + body.count + (receiver?.held ?? 0) }
+
+    func forgetUploads() {
+        input = ByteQueue(capacity: 0)
+        body = ByteQueue(capacity: 0)
+        receiver = nil
+    }
 
     /// It holds nothing that is needed later.
     var isIdle: Bool {

@@ -73,8 +73,16 @@ extension Worker {
         let session = session(index)
         // Answers that are sent at once come back here.
         if session.isReceiving { return }
+        let generation = clients.memory[index].generation
         session.isReceiving = true
-        defer { session.isReceiving = false }
+        receiveMessages(index, session)
+        session.isReceiving = false
+        guard isClient(index, generation) else { return }
+        holdUploads(index, session)
+        if isClient(index, generation) { forgetSession(index) }
+    }
+
+    private func receiveMessages(_ index: Int, _ session: Session) {
         let generation = clients.memory[index].generation
         do throws(WebSocketError) {
             if session.receiver == nil { session.receiver = try receiver(index) }
@@ -97,7 +105,6 @@ extension Worker {
             session.input = ByteQueue(capacity: 0)
         }
         reply(index)
-        if isClient(index, generation) { forgetSession(index) }
     }
 
     /// Answers wait to be read: nothing more is taken in.

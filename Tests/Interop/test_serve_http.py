@@ -417,7 +417,8 @@ class Pages(unittest.TestCase):
                          "closed_total", "refused_total", "replays_total", "published_total",
                          "publish_errors_total", "lag_seconds", "lag_seconds_sum",
                          "lag_seconds_count", "loop_seconds", "loop_seconds_sum",
-                         "history_events", "history_bytes", "uptime_seconds", "feeds"]:
+                         "history_events", "history_bytes", "uptime_seconds", "feeds",
+                         "upload_bytes"]:
                 self.assertTrue(any(sample.partition("{")[0] == name for sample in metrics), name)
             for transport in ["sse", "ws", "stream"]:
                 server.reaches(1, "connections", transport=transport)

@@ -281,6 +281,90 @@ class Bodies(unittest.TestCase):
                 witness.check()
 
 
+class Uploads(unittest.TestCase):
+    """What is not complete is bounded for all clients together, and given back."""
+    PART = b'"' + b"x" * 900_000
+
+    def body(self, server):
+        wire = server.wire()
+        wire.request("/publish", "POST", fields=["Content-Length: 900002"])
+        wire.send(self.PART)
+        return wire
+
+    def chunks(self, server):
+        wire = server.wire()
+        wire.request("/publish", "POST", fields=["Transfer-Encoding: chunked"])
+        wire.send(b"%x\r\n" % 900_002 + self.PART)
+        return wire
+
+    def head(self, server):
+        wire = server.wire()
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 900_000)
+        return wire
+
+    def test_bodies(self):
+        for begin, rest in [(self.body, b'"'), (self.chunks, b'"\r\n0\r\n\r\n')]:
+            with self.subTest(begin.__name__), serve("--publish --max-uploads 4M") as server:
+                witness = Witness(server)
+                for _ in range(3):
+                    wires = [begin(server) for _ in range(4)]
+                    server.reaches(3_600_000, "upload_bytes", at_least=True)
+                    with begin(server) as wire:
+                        answer = wire.answer()
+                        self.assertEqual(answer.status, 503)
+                        self.assertEqual(answer.get("retry-after"), "1")
+                        self.assertTrue(wire.ended(5))
+                    # What is small and comes at once is never refused.
+                    witness.check()
+                    self.assertEqual(server.post("/publish", b"1").status, 200)
+                    # Those who were there get on, and others have their place then.
+                    for wire in wires[:2]:
+                        wire.send(rest)
+                        self.assertEqual(wire.answer().status, 200)
+                    for wire in wires:
+                        wire.close()
+                    server.reaches(0, "upload_bytes")
+                server.reaches(3, "refused_total", reason="uploads")
+
+    def test_heads(self):
+        with serve("--publish --max-uploads 4M --max-head 1M") as server:
+            witness = Witness(server)
+            wires = [self.head(server) for _ in range(4)]
+            server.reaches(3_600_000, "upload_bytes", at_least=True)
+            with self.head(server) as wire:
+                self.assertEqual(wire.answer().status, 503)
+            witness.check()
+            for wire in wires:
+                wire.send(b"\r\n\r\n")
+                self.assertEqual(wire.answer().status, 200)
+                wire.close()
+
+    def test_messages(self):
+        with serve("--max-uploads 4M --max-message 1M") as server:
+            witness = Witness(server)
+            frame = RawWS.frame(1, '"%s"' % ("x" * 900_000))
+            first = RawWS.frame(1, "x" * 450_000, final=False)
+            second = RawWS.frame(0, "x" * 450_000, final=False)
+            for _ in range(3):
+                clients = [server.raw_ws("/ws?channel=") for _ in range(4)]
+                for client in clients[:2]:
+                    client.send(frame[:-1])
+                for client in clients[2:]:
+                    client.send(first + second)
+                server.reaches(3_600_000, "upload_bytes", at_least=True)
+                for part in [frame[:-1], first + second]:
+                    with server.raw_ws("/ws?channel=") as client:
+                        client.send(part)
+                        self.assertEqual(client.closing(), 1013)
+                witness.check()
+                clients[0].send(frame[-1:])
+                self.assertEqual(clients[0].message()["type"], "error")
+                for client in clients:
+                    client.close()
+                server.reaches(0, "upload_bytes")
+            server.reaches(6, "refused_total", reason="uploads")
+
+
 class Messages(unittest.TestCase):
     def test_size(self):
         with serve("--max-message 1K") as server:

@@ -20,7 +20,7 @@ import Testing
         var random = Random("admission", round)
         let most = 5 + random.below(400)
         let mostOfOne = 1 + random.below(60)
-        let admission = Admission(maxConnections: most, maxPerAddress: mostOfOne)
+        let admission = Admission(maxConnections: most, maxPerAddress: mostOfOne, maxUploads: 0)
         var guests: [Guest] = []
         let crowd = random.pick([3, 20, 200])
         for step in 0..<3000 {
@@ -78,7 +78,7 @@ import Testing
     /// Those who are turned away take no place from those who are not: an address that knocks all
     /// the time must not shut out the others.
     @Test func refusedTakeNoPlace() {
-        let admission = Admission(maxConnections: 100, maxPerAddress: 10)
+        let admission = Admission(maxConnections: 100, maxPerAddress: 10, maxUploads: 0)
         for number in 0..<200 {
             let answer = admission.ask(address(1))
             if case .welcome = answer { #expect(number < 10) } else { #expect(number >= 10) }
@@ -87,5 +87,16 @@ import Testing
             Issue.record("10 of 100 places are taken, and another address finds none")
             return
         }
+    }
+
+    @Test func uploadsAreBounded() {
+        let admission = Admission(maxConnections: 1, maxPerAddress: 1, maxUploads: 100)
+        #expect(admission.hold(60))
+        #expect(!admission.hold(41))
+        #expect(admission.hold(40))
+        #expect(!admission.hold(1))
+        #expect(admission.hold(-50))
+        #expect(!admission.hold(51))
+        #expect(admission.hold(50))
     }
 }
