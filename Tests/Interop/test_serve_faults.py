@@ -165,12 +165,20 @@ class Neighbours(unittest.TestCase):
                     wire.request("/events")
                 statuses = {wire.head().status for wire in wires[count:]}
                 self.assertEqual(statuses - {200}, {503})
-                for _ in range(20):
-                    with Wire(server) as late:
-                        late.request("/events")
-                        answer = late.answer()
-                        self.assertEqual(answer.status, 503)
-                        self.assertGreater(int(answer.get("retry-after")), 0)
+                refused = 0
+                while refused < 20:
+                    late = Wire(server)
+                    late.request("/events")
+                    answer = late.head()
+                    if answer.status == 200:
+                        # The place of one that was still counted.
+                        wires.append(late)
+                        self.assertLess(len(wires), 30)
+                        continue
+                    self.assertEqual(answer.status, 503)
+                    self.assertGreater(int(answer.get("retry-after")), 0)
+                    late.close()
+                    refused += 1
                 # A flood beyond what is told: closed.
                 flood = [Wire(server) for _ in range(400)]
                 for wire in flood:
