@@ -83,7 +83,7 @@ int clinux_accept_from(int fd, struct clinux_address *address) {
     return accepted;
 }
 
-void clinux_tune_listener(int fd, int send_buffer) {
+void clinux_tune_listener(int fd, int send_buffer, unsigned int silence) {
     int yes = 1;
     /* One that systemd passes may wait in accept. */
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -92,6 +92,14 @@ void clinux_tune_listener(int fd, int send_buffer) {
     /* The kernel doubles it, for what it keeps beside the bytes: socket(7). */
     int half = send_buffer / 2;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof half);
+    if (silence == 0) return;
+    /* What is sent and not acknowledged ends a connection by itself only after a quarter of an
+       hour, and nothing does where nothing is sent: tcp(7). */
+    int seconds = silence < 1000 ? 1 : silence < 32767000 ? (int)(silence / 1000) : 32767;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof silence);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
 }
 
 int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

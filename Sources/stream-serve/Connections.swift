@@ -177,14 +177,15 @@ extension Worker {
             } else if size < 0 && errno == EAGAIN {
                 return
             } else {
-                return hangUp(index, isReset: size < 0)
+                return hangUp(index, errno: size < 0 ? errno : 0)
             }
         }
     }
 
-    /// The peer sends no more. It may still wait for the answer to a request.
-    private func hangUp(_ index: Int, isReset: Bool) {
-        if !isReset, let session = sessions[index], clients.memory[index].transport != .ws,
+    /// The peer sends no more. It may still wait for the answer to a request, unless there is an
+    /// error.
+    private func hangUp(_ index: Int, errno code: Int32) {
+        if code == 0, let session = sessions[index], clients.memory[index].transport != .ws,
             !clients.memory[index].flags.contains(.lingering)
         {
             if case .acknowledgement = session.phase {
@@ -196,7 +197,7 @@ extension Worker {
                 return
             }
         }
-        drop(index, .peer)
+        drop(index, Closure(errno: code))
     }
 
     private func take(_ index: Int, _ bytes: UnsafeBufferPointer<UInt8>) {

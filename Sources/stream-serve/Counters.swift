@@ -1,3 +1,4 @@
+import Glibc
 import StreamTool
 
 /// Why clients did not get events, ended, or were turned away.
@@ -8,6 +9,9 @@ enum Drop: Int, CaseIterable {
 
 enum Closure: Int, CaseIterable {
     case slow, sendTimeout, pongTimeout, protocolError, policy, peer, end
+
+    /// By the error of a socket.
+    init(errno code: Int32) { self = code == ETIMEDOUT ? .sendTimeout : .peer }
 
     var name: String {
         switch self {

@@ -138,7 +138,7 @@ extension Worker {
             client.pointee.place += sent
             client.pointee.lastSent = milliseconds
         } else if code != EAGAIN && code != EINTR {
-            return drop(index, .peer)
+            return drop(index, Closure(errno: code))
         }
         block(index)
     }
@@ -336,7 +336,8 @@ extension Worker {
                 Int32(MSG_NOSIGNAL))
             if sent < 0 {
                 if errno == EINTR { continue }
-                if errno == EAGAIN { block(index) } else { drop(index, .peer) }
+                let code = errno
+                if code == EAGAIN { block(index) } else { drop(index, Closure(errno: code)) }
                 return false
             }
             counters.bytesOut[Int(client.pointee.transport.rawValue)] += sent

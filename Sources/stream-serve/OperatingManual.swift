@@ -44,6 +44,8 @@ private let metricsPage = #"""
     .Li send_timeout ,
     .Li pong_timeout ,
     .Li protocol ,
+    .Li policy
+    (a message that is not allowed),
     the
     .Li peer
     went, the
@@ -56,6 +58,8 @@ private let metricsPage = #"""
     (too many connections),
     .Li head , body
     (too long),
+    .Li uploads
+    (too much on its way),
     .Li timeout , rate , origin .
     .It Va replays_total{result}
     Clients that came back with an id that is kept

@@ -51,7 +51,9 @@ struct Publisher: ~Copyable {
         try settings.check()
         listeners = try Listener.all(settings.listen.isEmpty ? ["127.0.0.1:8080"] : settings.listen)
         for listener in listeners {
-            clinux_tune_listener(listener.descriptor, Int32(settings.sendBuffer))
+            clinux_tune_listener(
+                listener.descriptor, Int32(settings.sendBuffer),
+                UInt32(clamping: settings.sendTimeout / 1_000_000))
         }
         clinux_allow_descriptors(UInt64(settings.maxConnections + 1024))
         let room = Signal()

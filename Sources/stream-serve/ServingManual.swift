@@ -121,6 +121,7 @@ private let slowClients = #"""
     A client that takes nothing at all for
     .Fl Fl send-timeout
     is ended, with any policy; so it also bounds how long one client can block.
+    So is one whose network is gone: its system is asked when there is nothing to send to it.
     .Pp
     For files that are read while clients are there, and for producers that are faster than any
     network, use

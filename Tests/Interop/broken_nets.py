@@ -124,16 +124,23 @@ class Link:
         """What goes in front of a command."""
         return ["nsenter", "--net", "--target", str(pid)]
 
-    def listener(self):
-        """A socket that listens at the far end."""
+    @staticmethod
+    @contextmanager
+    def at(pid):
+        """Sockets that this thread makes are there."""
         library = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/thread-self/ns/net") as here, open(f"/proc/{self.far}/ns/net") as there:
+        with open("/proc/thread-self/ns/net") as here, open(f"/proc/{pid}/ns/net") as there:
             if library.setns(there.fileno(), CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             try:
-                return socket.create_server(("10.9.8.2", 0))
+                yield
             finally:
                 library.setns(here.fileno(), CLONE_NEWNET)
+
+    def listener(self):
+        """A socket that listens at the far end."""
+        with self.at(self.far):
+            return socket.create_server(("10.9.8.2", 0))
 
     def cut(self):
         """The cable is pulled at the far end."""

@@ -472,10 +472,11 @@ class RawWS(Wire):
 
 
 class Server:
-    """stream-serve as a process. `input` is "pipe", or what subprocess takes for stdin."""
+    """stream-serve as a process. `input` is "pipe", or what subprocess takes for stdin; `passed` is
+    a socket for `--listen fd:`."""
 
     def __init__(self, options="", input="pipe", listen="127.0.0.1:0", variables={},
-                 starts=True, read_output=True):
+                 starts=True, read_output=True, passed=None):
         self.folder = tempfile.TemporaryDirectory(prefix="serve-")
         self.path = Path(self.folder.name)
         self.options = shlex.split(options)
@@ -484,8 +485,11 @@ class Server:
         self.fed, self.newest = 0, None
         command = ["stream-serve", "--listen", listen, "--port-file", str(self.port_file),
                    *self.options]
+        if passed:
+            command = ["bash", "-c", f"exec 3<&{passed.fileno()};"
+                       ' LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "bash", *command]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE if input == "pipe" else input,
+            command, pass_fds=[passed.fileno()] if passed else (), stdin=subprocess.PIPE if input == "pipe" else input,
             stdout=subprocess.PIPE if read_output else subprocess.DEVNULL,
             stderr=subprocess.PIPE, cwd=self.path, env=ENVIRONMENT | variables)
         self.clock = threading.Timer(3 * PATIENCE_SECONDS, self.process.kill)

@@ -14,8 +14,10 @@ import threading
 import time
 import unittest
 import unittest.mock
+from contextlib import ExitStack
 from pathlib import Path
 
+from broken_nets import link
 from peers import ENVIRONMENT, PATIENCE_SECONDS
 from serve_bed import RawWS, Wire, refused, serve, until
 from serve_crowd import TRANSPORTS, Crowd, Feed
@@ -319,6 +321,44 @@ class Memory(unittest.TestCase):
                 self.assertEqual(server.ask("/healthz").status, 200)
                 self.assertLess(time.monotonic() - start, 0.5)
                 self.assertLess(resident(server, "VmHWM") - before, 48)
+
+
+class Vanished(unittest.TestCase):
+    """Clients whose network is gone: no FIN, no RST, and little that they would have to take."""
+
+    def test_they_are_ended(self):
+        with ExitStack() as stack:
+            try:
+                cable = stack.enter_context(link())
+                listener = stack.enter_context(cable.listener())
+            except OSError as error:
+                self.skipTest(f"no network namespaces: {error}")
+            options = "--listen fd: --heartbeat 1h --ping 1h --send-timeout 1s --eof=stay"
+            server = stack.enter_context(serve(options, listen="unix:s", passed=listener))
+            local = server.address
+            near = stack.enter_context(server.sse())
+            with cable.at(cable.near):
+                server.address = listener.getsockname()
+                # One that is idle, and one of each kind that gets events.
+                wires = [server.wire(), server.sse("/events?channel=none"), server.sse(),
+                         server.stream(), server.raw_ws(), server.raw_ws("/ws?channel=none"),
+                         server.wire()]
+            wires[-1].request("/poll?wait=1m")
+            server.address = local
+            for transport in ["sse", "stream", "ws", "poll"]:
+                server.reaches(1, "connections", at_least=True, transport=transport)
+            # They stay for as long as they are there.
+            time.sleep(2)
+            server.reaches(0, "closed_total")
+            cable.cut()
+            server.feed(1)
+            for transport, count in [("sse", 1), ("stream", 0), ("ws", 0), ("poll", 0)]:
+                until(lambda: server.metric("connections", transport=transport) == count,
+                      transport, 10)
+            # The one that asks is there.
+            until(lambda: server.metric("connections", transport="http") == 1, "http", 10)
+            server.reaches(5, "closed_total", reason="send_timeout")
+            self.assertEqual(near.data(), [1])
 
 
 def head(*lines, body=b""):

@@ -82,8 +82,9 @@ struct clinux_address {
 /* As clinux_accept, for a socket that does not wait in accept. */
 int clinux_accept_from(int fd, struct clinux_address *address);
 /* Accepting does not wait, and sockets that are accepted from now on send at once, and hold at most
-   so much that is not sent. */
-void clinux_tune_listener(int fd, int send_buffer);
+   so much that is not sent. Those whose peer acknowledges nothing for so many milliseconds end with
+   ETIMEDOUT, and one that has nothing to acknowledge is asked as often; 0: as the system has it. */
+void clinux_tune_listener(int fd, int send_buffer, unsigned int silence);
 
 /* Readable once it was signalled, until it is cleared. */
 int clinux_eventfd(void);
