@@ -103,10 +103,14 @@ private let streams = #"""
     Events that name a type only come to listeners of that type.
     Without the last line the browser would ask again and again after the end.
     .Ss /stream
-    JSON Lines in chunks, or up to the close for HTTP/1.0: an event record a line, or with
+    JSON Lines in chunks, or up to the close for HTTP/1.0 and with gzip: an event record a line, or
+    with
     .Li raw
     its data alone, without events that have none.
     There is no heartbeat.
+    With
+    .Li Accept-Encoding: gzip
+    it is compressed.
     .Bd -literal -offset indent
     $ curl -sN 'http://127.0.0.1:8080/stream?channel=prices.*&since=10'
     {"event":"price","id":"mwx247fm-1","data":{"v":1},"channel":"prices.x"}

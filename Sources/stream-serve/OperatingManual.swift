@@ -181,7 +181,9 @@ private let fixedLimits = #"""
 private let compression = #"""
     .Sh COMPRESSION
     .Pa /events
-    is compressed with gzip, and
+    and
+    .Pa /stream
+    are compressed with gzip, and
     .Pa /ws
     with permessage-deflate, for clients that accept it: browsers do.
     What many clients receive, the same channels and types in the same form, is compressed once for
@@ -195,9 +197,9 @@ private let compression = #"""
     who are behind.
     Clients that ask for no context takeover, or for a smaller window, get plain frames.
     .Pp
-    .Pa /stream
-    and
     .Pa /poll
+    and
+    .Pa /last
     are never compressed.
     Use
     .Fl Fl compress Ns = Ns Cm off

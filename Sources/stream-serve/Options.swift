@@ -206,8 +206,8 @@ private var clientOptions: OptionGroup<ServeOptions> {
                 { (options: inout ServeOptions, when: Compress) in
                     options.compresses = when == .on
                 },
-                "Compress for clients that can take it: gzip for /events and permessage-deflate for"
-                    + " /ws, once for all who receive the same (on)."),
+                "Compress for clients that can take it: gzip for /events and /stream,"
+                    + " permessage-deflate for /ws, once for all who receive the same (on)."),
             .count(
                 nil, "compress-level", "LEVEL", { $0.compressLevel = $1 }, in: 1...9,
                 "From 1, fastest, to 9, smallest (3)."),

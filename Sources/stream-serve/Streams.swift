@@ -28,15 +28,8 @@ extension Worker {
             asked > 0 && asked < settings.heartbeat ? max(asked, Self.minHeartbeat) : asked
         var form = Form(wire: .sse, isRecord: request.target.has("records"))
         // Heartbeats of a compressed stream are for all who share it.
-        if settings.compresses && request.acceptsGzip && heartbeat == settings.heartbeat {
-            form.isCompressed = true
-            if !mayCompress(Feed.Key(form: form, filter: filter)) { form.isCompressed = false }
-        }
-        let head = streamHead(
-            request, "text/event-stream", start,
-            fields: "Connection: close\r\n"
-                + (form.isCompressed ? "Content-Encoding: gzip\r\n" : "")
-                + (settings.compresses ? "Vary: Accept-Encoding\r\n" : ""))
+        if heartbeat == settings.heartbeat { form.isCompressed = compresses(request, filter, form) }
+        let head = streamHead(request, "text/event-stream", start, form)
         if request.isHead { return answerHead(index, head) }
         session(index).output.append(string: head)
         if form.isCompressed { GzipTally.appendHeader(to: &session(index).output) }
@@ -53,17 +46,25 @@ extension Worker {
     func serveLines(_ index: Int, _ request: Request) throws(RequestProblem) {
         let filter = try request.filter(maxSubscriptions: settings.maxSubscriptions)
         let start = try start(request)
-        let isChunked = request.minor >= 1
-        let form = Form(
-            wire: isChunked ? .chunks : .lines, isRecord: !request.target.has("raw"))
-        let head = streamHead(
-            request, "application/x-ndjson", start,
-            fields: isChunked ? "Transfer-Encoding: chunked\r\n" : "Connection: close\r\n")
+        var form = Form(wire: .lines, isRecord: !request.target.has("raw"))
+        // Chunks would go around what is compressed for several clients: gzip has its own end.
+        form.isCompressed = compresses(request, filter, form)
+        if !form.isCompressed && request.minor >= 1 { form.wire = .chunks }
+        let head = streamHead(request, "application/x-ndjson", start, form)
         if request.isHead { return answerHead(index, head) }
         session(index).output.append(string: head)
+        if form.isCompressed { GzipTally.appendHeader(to: &session(index).output) }
         guard begin(index, Feed.Key(form: form, filter: filter), start) else { return }
         tell(start, index)
         advance(index)
+    }
+
+    /// Whether a stream of this form is compressed for who asks.
+    private func compresses(_ request: Request, _ filter: Filter, _ form: Form) -> Bool {
+        var form = form
+        form.isCompressed = true
+        return settings.compresses && request.acceptsGzip
+            && mayCompress(Feed.Key(form: form, filter: filter))
     }
 
     private func answerHead(_ index: Int, _ head: String) {
@@ -77,10 +78,13 @@ extension Worker {
     /// Buffering proxies are asked not to: `X-Accel-Buffering` for nginx, `no-transform` (RFC 9111,
     /// section 5.2.2.6) for those that would compress.
     private func streamHead(
-        _ request: Request, _ type: String, _ start: Start, fields: String
+        _ request: Request, _ type: String, _ start: Start, _ form: Form
     ) -> String {
         "HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\nCache-Control: no-cache, no-transform\r\n"
-            + "X-Accel-Buffering: no\r\nX-Content-Type-Options: nosniff\r\n" + fields
+            + "X-Accel-Buffering: no\r\nX-Content-Type-Options: nosniff\r\n"
+            + (form.wire == .chunks ? "Transfer-Encoding: chunked\r\n" : "Connection: close\r\n")
+            + (form.isCompressed ? "Content-Encoding: gzip\r\n" : "")
+            + (settings.compresses ? "Vary: Accept-Encoding\r\n" : "")
             + (start.gap.map { "Stream-Gap: \($0.reason)\r\n" } ?? "")
             + self.fields(for: request) + "\r\n"
     }

@@ -236,6 +236,9 @@ class Member:
         self.text = self.text[at:]
 
     def take_stream(self, data):
+        if self.inflater:
+            self.text += self.inflater.decompress(data)
+            return self.take_lines()
         self.held += data
         at, held = 0, self.held
         while True:
@@ -249,8 +252,11 @@ class Member:
             if held[end + 2 + size:end + 4 + size] != b"\r\n":
                 raise AssertionError(f"a chunk without an end: {held[at:at + 100]!r}")
             at = end + 4 + size
-            self.text += self.inflater.decompress(piece) if self.inflater else piece
+            self.text += piece
         self.held = held[at:]
+        self.take_lines()
+
+    def take_lines(self):
         *lines, self.text = self.text.split(b"\n")
         for line in lines:
             self.record(line)

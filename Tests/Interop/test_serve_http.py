@@ -152,11 +152,44 @@ class Streams(unittest.TestCase):
             self.assertEqual([client.line() for _ in range(3)],
                              ['{"n": 1.0}', "12345678901234567890", "[1]"])
 
-    def test_compressed_or_not(self):
-        with serve() as server, server.stream(fields=["Accept-Encoding: gzip"]) as client:
-            for number in range(5):
+    def test_gzip(self):
+        """Each event comes at once; clients that join later share what is compressed."""
+        with serve("-d") as server:
+            clients = []
+            for target in ["/stream", "/stream?raw"]:
+                for number in range(6):
+                    client = server.stream(target, fields=["Accept-Encoding: gzip"])
+                    self.assertEqual(client.answer.get("content-encoding"), "gzip")
+                    self.assertIn("Accept-Encoding", client.answer.get("vary"))
+                    self.assertIsNone(client.answer.get("transfer-encoding"))
+                    clients.append((client, target))
+                    server.feed({"n": number, "text": "as before " * 20})
+                    for client, target in clients:
+                        line = json.loads(client.line())
+                        data = line if target.endswith("raw") else line["data"]
+                        self.assertEqual(data["n"], number)
+            server.end()
+            for client, _ in clients:
+                self.assertEqual(json.loads(client.line())["event"], "end")
+                self.assertIsNone(client.line())
+                self.assertTrue(client.inflater.eof, "a trailer that is right")
+        with serve("--compress=off") as server, \
+                server.stream(fields=["Accept-Encoding: gzip"]) as client:
+            self.assertIsNone(client.answer.get("content-encoding"))
+            self.assertEqual(client.answer.get("transfer-encoding"), "chunked")
+
+    def test_curl_inflates_it(self):
+        with serve() as server:
+            curl = subprocess.Popen(["curl", "-sN", "--compressed", f"http://{server.host}/stream"],
+                                    stdout=subprocess.PIPE)
+            server.reaches(1, "connections", transport="stream")
+            for number in range(3):
                 server.feed(number)
-                self.assertEqual(client.data(), [number])
+                self.assertEqual(json.loads(curl.stdout.readline())["data"], number)
+            server.end()
+            self.assertEqual(json.loads(curl.stdout.readline())["event"], "end")
+            self.assertEqual((curl.stdout.read(), curl.wait(5)), (b"", 0))
+            curl.stdout.close()
 
     def test_its_end(self):
         with serve() as server, server.stream() as client:

@@ -18,7 +18,7 @@ complete -c stream-serve -l heartbeat -x -d 'Send a comment to clients of /event
 complete -c stream-serve -l retry -x -d 'When clients of /events should come back after they lost their connection: half to one and a half times as long, at random (3s)'
 complete -c stream-serve -l ping -x -d 'Ask clients of /ws whether they are there after so much silence (30s); 0 never does'
 complete -c stream-serve -l pong-timeout -x -d 'Close when that is not answered for so long (10s)'
-complete -c stream-serve -l compress -x -a 'on off' -d 'Compress for clients that can take it: gzip for /events and permessage-deflate for /ws, once for all who receive the same (on)'
+complete -c stream-serve -l compress -x -a 'on off' -d 'Compress for clients that can take it: gzip for /events and /stream, permessage-deflate for /ws, once for all who receive the same (on)'
 complete -c stream-serve -l compress-level -x -d 'From 1, fastest, to 9, smallest (3)'
 complete -c stream-serve -l history -x -d 'Keep the newest COUNT events for clients that come back (10000)'
 complete -c stream-serve -l history-bytes -x -d 'Keep no more than so many bytes of them; that is also the most that a client may lag behind (64M)'
