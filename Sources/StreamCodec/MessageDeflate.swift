@@ -6,59 +6,24 @@ import CZlib
 package struct MessageDeflater: ~Copyable {
     /// zlib says 9 and means it; with 8 it would silently take 9, which the peer could not inflate.
     package static let windowBits = 9...15
-    private static let step = 64 << 10
-    /// 00 00 FF FF, with which a sync flush ends.
-    fileprivate static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
 
-    // zlib keeps the address of its stream, so the stream must not move.
-    private let stream: UnsafeMutablePointer<z_stream>
+    private var deflater: SharedDeflater
     private let keepsContext: Bool
 
     /// `level` is 1 (fastest) to 9 (smallest). With `keepsContext` a message may refer to those
     /// before it. Throws when there is no memory.
     package init(windowBits: Int, keepsContext: Bool, level: Int) throws(GzipError) {
-        precondition(Self.windowBits.contains(windowBits) && (1...9).contains(level))
+        precondition(Self.windowBits.contains(windowBits))
         self.keepsContext = keepsContext
-        unsafe stream = .allocate(capacity: 1)
-        unsafe stream.initialize(to: z_stream())
-        let status = unsafe zlib_deflate_raw(stream, Int32(level), Int32(windowBits))
-        if status != Z_OK { throw .outOfMemory }
-    }
-
-    deinit {
-        unsafe deflateEnd(stream)
-        unsafe stream.deallocate()
+        deflater = try SharedDeflater(level: level, windowBits: windowBits)
     }
 
     /// Appends the message, deflated, to `target`: never empty.
     package mutating func deflate(
         _ message: UnsafeBufferPointer<UInt8>, into target: inout ByteQueue
     ) {
-        // Nothing to deflate makes no block, and an empty one is a zero byte (RFC 7692 7.2.3.6).
-        if message.isEmpty { return target.append(0) }
-        let start = target.count
-        var given = 0
-        var isFull = true
-        while isFull || given < message.count {
-            // zlib counts in 32 bits; 4 GiB take more than one turn.
-            let rest = unsafe message.slice(given..<message.count)
-            let size = UInt32(clamping: rest.count)
-            unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: rest.baseAddress)
-            unsafe stream.pointee.avail_in = size
-            unsafe stream.pointee.next_out = target.reserve(Self.step)
-            unsafe stream.pointee.avail_out = UInt32(Self.step)
-            let status = unsafe CZlib.deflate(
-                stream, Int(size) == rest.count ? Z_SYNC_FLUSH : Z_NO_FLUSH)
-            precondition(status != Z_STREAM_ERROR)
-            given += unsafe Int(size - stream.pointee.avail_in)
-            isFull = unsafe stream.pointee.avail_out == 0
-            target.commit(unsafe Self.step - Int(stream.pointee.avail_out))
-        }
-        let end = target.count - Self.tail.count
-        precondition(end > start)
-        precondition(unsafe target.bytes(end..<target.count).isEqual(to: Self.tail))
-        target.truncate(end)
-        if !keepsContext { unsafe deflateReset(stream) }
+        unsafe deflater.deflateMessage(message, into: &target, endsAtBoundary: false)
+        if !keepsContext { deflater.reset() }
     }
 }
 
@@ -119,7 +84,7 @@ package struct MessageInflater: ~Copyable {
         }
         // Some peers leave out the empty block behind a final one, or send nothing for nothing.
         if !isBegun || isBehindFinalBlock { return .inflated }
-        let outcome = unsafe MessageDeflater.tail.withUnsafeBufferPointer {
+        let outcome = unsafe SharedDeflater.tail.withUnsafeBufferPointer {
             unsafe run($0, into: &target, limit: limit, Z_BLOCK)
         }
         // The tail ended a block: bit 7. The bits below count what is left over of the last byte.

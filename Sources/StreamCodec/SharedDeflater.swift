@@ -7,13 +7,11 @@ import CZlib
 /// another boundary, and so does one whose own window took in bytes that the others did not get.
 @safe
 package struct SharedDeflater: ~Copyable {
-    /// 32 KiB, the most that RFC 1951 knows (section 2).
-    private static let windowBits: Int32 = 15
     /// Room that is made for each step at most.
     private static let step = 64 << 10
     /// 00 00 FF FF, with which a flush ends: an empty stored block (RFC 1951 section 3.2.4)
     /// behind its three bits of header.
-    private static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
+    static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
 
     // zlib keeps the address of its stream, so the stream must not move.
     private let stream: UnsafeMutablePointer<z_stream>
@@ -23,13 +21,13 @@ package struct SharedDeflater: ~Copyable {
     /// (RFC 1951 section 3.2.5) reaches back across this point. True at the start.
     package private(set) var isAtBoundary = true
 
-    /// `level` is 1 (fastest) to 9 (smallest). Raw deflate, as RFC 1951 has it, with the largest
-    /// window. Throws when there is no memory.
-    package init(level: Int) throws(GzipError) {
-        precondition((1...9).contains(level))
+    /// `level` is 1 (fastest) to 9 (smallest). Raw deflate, as RFC 1951 has it, with a window of
+    /// 2^`windowBits` bytes, 15 at most (section 2). Throws when there is no memory.
+    package init(level: Int, windowBits: Int = 15) throws(GzipError) {
+        precondition((1...9).contains(level) && (9...15).contains(windowBits))
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
-        let status = unsafe zlib_deflate_raw(stream, Int32(level), Self.windowBits)
+        let status = unsafe zlib_deflate_raw(stream, Int32(level), Int32(windowBits))
         if status != Z_OK { throw .outOfMemory }
     }
 
@@ -68,6 +66,12 @@ package struct SharedDeflater: ~Copyable {
         precondition(end > start)
         precondition(unsafe target.bytes(end..<target.count).isEqual(to: Self.tail))
         target.truncate(end)
+    }
+
+    /// Forgets the window: what comes refers to nothing before.
+    mutating func reset() {
+        unsafe deflateReset(stream)
+        isAtBoundary = true
     }
 
     private mutating func run(
