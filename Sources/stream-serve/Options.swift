@@ -101,6 +101,11 @@ struct ServeOptions: ToolSettings, Sendable {
         if !prefix.isEmpty && prefix.first != "/" {
             throw UsageError("option '--prefix': expected a path such as /live")
         }
+        // Room for one that is as long as it may be, and for what comes right behind it.
+        if maxUploads < max(maxBody, maxMessage) + 1 << 20 {
+            throw UsageError(
+                "--max-uploads must be a megabyte more than --max-body and --max-message, or more")
+        }
         if common.maxLine > 1 << 30 { throw UsageError("option '--max-line': more than 1G") }
     }
 }

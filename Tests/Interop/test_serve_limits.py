@@ -326,6 +326,19 @@ class Uploads(unittest.TestCase):
                     server.reaches(0, "upload_bytes")
                 server.reaches(3, "refused_total", reason="uploads")
 
+    def test_the_longest_body(self):
+        """It has room where nothing else is on its way, in whatever form it comes."""
+        with serve("--publish --max-body 3M --max-uploads 4M") as server:
+            body = b'"%s"' % (b"x" * (3 * 1024 * 1024 - 2))
+            self.assertEqual(server.post("/publish", body).status, 200)
+            with server.wire() as wire:
+                wire.request("/publish", "POST", fields=["Transfer-Encoding: chunked"])
+                for start in range(0, len(body), 1000):
+                    wire.send(b"%x\r\n%s\r\n" % (len(body[start:start + 1000]),
+                                                body[start:start + 1000]))
+                wire.send(b"0\r\n\r\n")
+                self.assertEqual(wire.answer().status, 200)
+
     def test_heads(self):
         with serve("--publish --max-uploads 4M --max-head 1M") as server:
             witness = Witness(server)
