@@ -78,7 +78,7 @@ class Chaos:
                 pieces.append(b"%x\r\n%s\r\n" % (len(piece), piece))
                 at += size
             if kind == "chunked cut":
-                pieces = pieces[:choice.randrange(len(pieces))]
+                pieces = pieces[:choice.randrange(len(pieces) + 1)]
             else:
                 pieces.append(b"0\r\n\r\n")
             body = b"".join(pieces)

@@ -156,7 +156,7 @@ class Chaos:
             fields.append("Content-Encoding: gzip")
             if not is_last and chance.random() < 0.3:
                 packed = b"".join(parts)
-                parts = [packed[:chance.randrange(len(packed))]]
+                parts = [packed[:chance.randrange(len(packed) + 1)]]
         framing = chance.choice(["close", "chunked", "length"])
         if framing == "chunked":
             parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts if part]
