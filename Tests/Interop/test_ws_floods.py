@@ -293,7 +293,7 @@ class Stalls(unittest.TestCase):
                 number += 1
 
         with raw_server(answer) as seen, cat("-t", seen.url) as tool:
-            self.assertEqual(tool.output.read(4), b"0\n1\n")
+            self.assertEqual([tool.output.readline() for _ in range(2)], [b"0\n", b"1\n"])
             tool.output.close()
             self.assertIn(tool.status(2), [-signal.SIGPIPE, 141], tool.errors)
 
