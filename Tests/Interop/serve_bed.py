@@ -489,7 +489,8 @@ class Server:
             command = ["bash", "-c", f"exec 3<&{passed.fileno()};"
                        ' LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "bash", *command]
         self.process = subprocess.Popen(
-            command, pass_fds=[passed.fileno()] if passed else (), stdin=subprocess.PIPE if input == "pipe" else input,
+            command, pass_fds=[passed.fileno()] if passed else (),
+            stdin=subprocess.PIPE if input == "pipe" else input,
             stdout=subprocess.PIPE if read_output else subprocess.DEVNULL,
             stderr=subprocess.PIPE, cwd=self.path, env=ENVIRONMENT | variables)
         self.clock = threading.Timer(3 * PATIENCE_SECONDS, self.process.kill)
