@@ -58,6 +58,13 @@ final class Admission: @unchecked Sendable {
         return true
     }
 
+    /// Bytes that wait for the rest of their request or message.
+    func held() -> Int {
+        lock.lock()
+        defer { lock.unlock() }
+        return uploads
+    }
+
     func ask(_ address: clinux_address) -> Answer {
         lock.lock()
         defer { lock.unlock() }

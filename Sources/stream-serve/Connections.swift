@@ -108,7 +108,6 @@ extension Worker {
         let uploads = session.uploads
         if uploads == session.held { return }
         if shared.admission.hold(uploads - session.held) {
-            counters.uploads += uploads - session.held
             session.held = uploads
             return
         }
@@ -142,7 +141,6 @@ extension Worker {
     private func release(_ session: Session) {
         if session.held == 0 { return }
         _ = shared.admission.hold(-session.held)
-        counters.uploads -= session.held
         session.held = 0
     }
 

@@ -65,8 +65,6 @@ struct Counters {
     var historyEvents = 0
     var historyBytes = 0
     var feeds = 0
-    /// Bytes that wait for the rest of a request or message.
-    var uploads = 0
 
     mutating func add(_ other: Counters) {
         for index in 0..<Self.transports {
@@ -88,7 +86,6 @@ struct Counters {
         historyEvents = max(historyEvents, other.historyEvents)
         historyBytes = max(historyBytes, other.historyBytes)
         feeds += other.feeds
-        uploads += other.uploads
     }
 }
 

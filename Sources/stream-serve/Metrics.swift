@@ -27,7 +27,7 @@ extension Worker {
         page.gauge("history_events", total.historyEvents)
         page.gauge("history_bytes", total.historyBytes)
         page.gauge("feeds", total.feeds)
-        page.gauge("upload_bytes", total.uploads)
+        page.gauge("upload_bytes", shared.admission.held())
         page.gauge("uptime_seconds", seconds: uptime)
         return page.text
     }
@@ -63,7 +63,7 @@ extension Worker {
             ("published", "\(total.published)"), ("publish_errors", "\(total.publishErrors)"),
             ("lag_ms", spread(total.lag)), ("loop_ms", spread(total.loop)),
             ("history", object(["events", "bytes"], [total.historyEvents, total.historyBytes])),
-            ("feeds", "\(total.feeds)"), ("upload_bytes", "\(total.uploads)"),
+            ("feeds", "\(total.feeds)"), ("upload_bytes", "\(shared.admission.held())"),
         ]
         return "{" + members.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}\n"
     }

@@ -98,5 +98,6 @@ import Testing
         #expect(admission.hold(-50))
         #expect(!admission.hold(51))
         #expect(admission.hold(50))
+        #expect(admission.held() == 100)
     }
 }
