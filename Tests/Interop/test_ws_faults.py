@@ -297,14 +297,20 @@ class Closes(unittest.TestCase):
         def answer(raw):
             for _ in range(10):
                 raw.next(TEXT)
+            given.wait(5)
             raw.send(CLOSE, b"\x03\xe8")
             raw.ended()
 
+        given = threading.Event()
         with raw_server(answer) as seen, cat("-t --wait 2s", seen.url) as tool:
-            fed(tool, [b"%d\n" % number for number in range(500)])
+            fed(tool, [b"%d\n" % number for number in range(500)]).join(5)
+            given.set()
             status = tool.status(5)
             stats = tool.stats()
         self.assertEqual(stats["sent"] + stats.get("unsent", 0), stats["records_in"])
-        self.assertGreaterEqual(stats["unconfirmed"] + stats.get("unsent", 0), 490)
+        # Of what it has read: on a busy machine that need not be all of what it was given.
+        self.assertGreater(stats["records_in"], 10)
+        self.assertGreaterEqual(stats["unconfirmed"] + stats.get("unsent", 0),
+                                stats["records_in"] - 10)
         if stats.get("unsent"):
             self.assertEqual(status, 1)
