@@ -147,11 +147,10 @@ private let limits = #"""
     A second's worth may come at once.
     .Fl Fl max-uploads
     is for what is on its way from all clients together, and bounds the memory for it to about twice
-    as much; it is a megabyte more than
+    as much; it must be, and by itself is, at least a megabyte more than
     .Fl Fl max-body
     and
-    .Fl Fl max-message ,
-    or more.
+    .Fl Fl max-message .
     Whoever sends the byte beyond it is told to come back later.
     What is small enough to come in one piece never counts.
 

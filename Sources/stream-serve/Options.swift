@@ -66,14 +66,19 @@ struct ServeOptions: ToolSettings, Sendable {
     var maxBody = 1 << 20
     var bodyTimeout: UInt64 = 30_000_000_000
     var maxInflated = 8 << 20
-    /// Bytes of all requests and messages that are not complete.
-    var maxUploads = 64 << 20
+    var maxUploads: Int?
     var maxMessage = 64 << 10
     var maxSubscriptions = 100
 
     var isAdmin = false
     /// Answers /echo with what was sent, for conformance tests.
     var echoesAll = false
+
+    /// Room for one body or message that is as long as it may be, and what comes right behind it.
+    var leastUploads: Int { max(maxBody, maxMessage) + 1 << 20 }
+
+    /// Bytes that all requests and messages may have that are not complete.
+    var uploads: Int { maxUploads ?? max(64 << 20, leastUploads) }
 
     var usesPaths: Bool { eventFrom != nil || idFrom != nil || channelFrom != nil }
 
@@ -101,8 +106,7 @@ struct ServeOptions: ToolSettings, Sendable {
         if !prefix.isEmpty && prefix.first != "/" {
             throw UsageError("option '--prefix': expected a path such as /live")
         }
-        // Room for one that is as long as it may be, and for what comes right behind it.
-        if maxUploads < max(maxBody, maxMessage) + 1 << 20 {
+        if let maxUploads, maxUploads < leastUploads {
             throw UsageError(
                 "--max-uploads must be a megabyte more than --max-body and --max-message, or more")
         }
@@ -329,7 +333,8 @@ private var limitRows: [Option<ServeOptions>] {
             "Bytes of a client's message over WebSocket (64K)."),
         .size(
             nil, "max-uploads", { $0.maxUploads = $1 }, in: 1 << 20...1 << 40,
-            "Bytes of bodies and messages of all clients that are on their way (64M)."),
+            "Bytes of bodies and messages of all clients that are on their way (64M, and"
+                + " a megabyte more than the longest)."),
         .count(
             nil, "max-subscriptions", "N", { $0.maxSubscriptions = $1 }, in: 1...100_000,
             "Channels and events that one client may name (100)."),

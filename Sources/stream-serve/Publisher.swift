@@ -65,7 +65,7 @@ struct Publisher: ~Copyable {
             board: Board(workers: count),
             admission: Admission(
                 maxConnections: settings.maxConnections, maxPerAddress: settings.maxPerAddress,
-                maxUploads: settings.maxUploads),
+                maxUploads: settings.uploads),
             allowance: SharedAllowance(settings.publishRateTotal, now: monotonicNanoseconds()),
             epoch: epoch)
         packer = EventPacker(settings, epoch: epoch)

@@ -288,7 +288,8 @@ class Beginnings(unittest.TestCase):
                 ("--prefix nope", "--prefix"), ("--id-from [", "--id-from"),
                 ("--publish-rate x", "--publish-rate"), ("--origin", "--origin"),
                 ("--slow=conflate", "--key-from"), ("--max-uploads 64K", "--max-uploads"),
-                ("--max-body 64M", "--max-uploads"), ("--max-message 64M", "--max-uploads"),
+                ("--max-uploads 64M --max-body 64M", "--max-uploads"),
+                ("--max-uploads 64M --max-message 64M", "--max-uploads"),
                 ("--channel a..b", "--channel"), ("--channel 'a.*'", "--channel")]:
             with self.subTest(options):
                 status, said = refused(f"--listen 127.0.0.1:0 {options}")

@@ -338,6 +338,9 @@ class Uploads(unittest.TestCase):
                                                 body[start:start + 1000]))
                 wire.send(b"0\r\n\r\n")
                 self.assertEqual(wire.answer().status, 200)
+        # The limit for all is by itself no less than that for one.
+        with serve("--publish --max-body 70M --max-message 80M") as server:
+            self.assertEqual(server.post("/publish", b'"%s"' % (b"x" * (69 << 20))).status, 200)
 
     def test_heads(self):
         with serve("--publish --max-uploads 4M --max-head 1M") as server:

@@ -43,7 +43,7 @@ complete -c stream-serve -l max-body -x -d 'Bytes of a request\'s body, as it is
 complete -c stream-serve -l body-timeout -x -d 'How long a request\'s body may take (30s)'
 complete -c stream-serve -l max-inflated -x -d 'Bytes that a body in gzip inflates to (8M)'
 complete -c stream-serve -l max-message -x -d 'Bytes of a client\'s message over WebSocket (64K)'
-complete -c stream-serve -l max-uploads -x -d 'Bytes of bodies and messages of all clients that are on their way (64M)'
+complete -c stream-serve -l max-uploads -x -d 'Bytes of bodies and messages of all clients that are on their way (64M, and a megabyte more than the longest)'
 complete -c stream-serve -l max-subscriptions -x -d 'Channels and events that one client may name (100)'
 complete -c stream-serve -l max-line -x -d 'The longest line or event that is accepted, in bytes (16M)'
 complete -c stream-serve -l max-depth -x -d 'How deep arrays and objects may be nested (1024)'
