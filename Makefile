@@ -5,6 +5,7 @@ BUILD ?= .build
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+ONLY ?=
 export SWIFT
 
 TOOLS := sse-encode sse-decode stream-sample stream-batch ws-cat stream-serve
@@ -36,16 +37,14 @@ all:
 demo: all
 	@Tests/demo.sh $(RELEASE)
 
-# The tool tests run the binaries that users get, static and optimised.
+# Every test, side by side. The tool tests run the binaries that users get, static and optimised.
+# ONLY=PATTERN runs what matches (SUITE, SUITE/PATTERN, or PATTERN in all of them), SEED=N repeats
+# what is random.
 check: all
 	@.ci/need check
 	@$(MAKE) --no-print-directory $(PYTHON)
-	STREAMUTILS_TOOLS=$(RELEASE) $(SWIFT) test --disable-xctest --scratch-path $(BUILD)
-	python3 Tests/Corpus/check.py
-	Tests/demo.sh $(RELEASE) >/dev/null
-	$(PYTHON) Tests/Interop/interop.py $(RELEASE)
-	$(PYTHON) Tests/Soak/soak.py $(RELEASE) --seconds 60
-	$(PYTHON) Tests/Conformance/run.py --tools $(RELEASE) --build $(BUILD) --set short
+	@python3 Tests/Check/check.py --tools $(RELEASE) --build $(BUILD) --python $(PYTHON) \
+		--swift '$(SWIFT)' --only '$(ONLY)'
 
 # All cases of the Autobahn suite for WebSocket, in some ten minutes.
 conformance: all

@@ -1,0 +1,169 @@
+"""The suites of `make check`: the parts of each, and what their processes say of their tests."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs import Outcome, Part
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "Tests"
+CLOSING = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
+# Targets of Swift tests that wait for processes, of which two threads run few at once: a part for
+# each suite. The others compute: a part for each target.
+WAITING = ("ToolTests", "StreamClientTests")
+
+
+class Suite:
+    """Its name, how its parts are found, and whether that takes a build."""
+
+    def __init__(self, name, find):
+        self.name, self.find = name, find
+
+
+def suites(options):
+    """In the order in which they are told."""
+    tools, python = str(options.tools), str(options.python)
+    return [
+        Suite("swift", lambda only: swift(options, only)),
+        Suite("interop", lambda only: interop(tools, python, only)),
+        Suite("runner", lambda only: program(
+            "runner", [sys.executable, TESTS / "Check/test_check.py"], only)),
+        Suite("corpus", lambda only: program(
+            "corpus", [sys.executable, TESTS / "Corpus/check.py"], only)),
+        Suite("demo", lambda only: program("demo", [TESTS / "demo.sh", tools], only)),
+        Suite("soak", lambda only: program(
+            "soak", [python, TESTS / "Soak/soak.py", tools, "--seconds", "60"], only, seconds=75)),
+        Suite("autobahn", lambda only: program(
+            "autobahn", [python, TESTS / "Conformance/run.py", "--tools", tools, "--build",
+                         str(options.build), "--set", "short"], only, seconds=300)),
+    ]
+
+
+# MARK: Programs that are one test, or count their own
+
+
+def program(name, command, only, seconds=10.0):
+    """A suite that is one process."""
+    if not only.search(name):
+        return []
+    return [Part(name, name, [str(word) for word in command], read_program, seconds=seconds)]
+
+
+def read_program(part, folder, status, text):
+    """One outcome for each that the closing line counts, or one by the exit status."""
+    counts = CLOSING.search(text)
+    passed, failed = map(int, counts.groups()) if counts else (1, 0) if status == 0 else (0, 1)
+    if status != 0 and failed == 0:
+        failed = 1
+    outcomes = [Outcome(part.name, "failed") for _ in range(failed)]
+    outcomes += [Outcome(part.name, "passed") for _ in range(passed)]
+    # It does not say how long each of them took.
+    outcomes[0].seconds = part.seconds
+    outcomes[0].text = f"status {status}\n{text}"
+    return outcomes
+
+
+# MARK: Interop, Python's unittest
+
+
+def interop(tools, python, only):
+    """A part for each class of tests."""
+    worker = [python, str(TESTS / "Interop/interop.py")]
+    listed = subprocess.run([*worker, "--list", tools], capture_output=True, text=True)
+    if listed.returncode != 0:
+        raise RuntimeError(f"interop.py --list: {listed.stderr}")
+    groups = {}
+    for line in listed.stdout.splitlines():
+        test, kind = line.split()
+        if only.search(test):
+            groups.setdefault((test.rpartition(".")[0], kind == "alone"), []).append(test)
+    return [
+        Part("interop", name, [*worker, "--events", "{folder}/events", tools, *tests], read_events,
+             len(tests), is_alone, float(len(tests)))
+        for (name, is_alone), tests in groups.items()]
+
+
+def read_events(part, folder, status, text):
+    """What a process wrote of each test, and of those it did not come to."""
+    path = folder / "events"
+    lines = path.read_text().splitlines() if path.exists() else []
+    outcomes = [Outcome(**json.loads(line)) for line in lines]
+    missing = part.tests - len({outcome.test for outcome in outcomes})
+    if missing > 0:
+        outcomes.append(Outcome(part.name, "failed", part.seconds,
+                                f"{missing} tests did not end (status {status})\n{text}"))
+    return outcomes
+
+
+# MARK: Swift Testing
+
+
+def swift(options, only):
+    """Builds the tests; a part for each suite of theirs."""
+    build = [*shlex.split(options.swift), "build", "--build-tests", "--disable-xctest",
+             "--scratch-path", str(options.build)]
+    built = subprocess.run(build, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True)
+    if built.returncode != 0:
+        raise RuntimeError(f"the tests do not build:\n{built.stdout[-8000:]}{built.stderr}")
+    tests = options.build / "debug/streamutilsPackageTests.xctest"
+    runner = [str(tests), "--testing-library", "swift-testing"]
+    listed = subprocess.run([*runner, "--list-tests"], capture_output=True, text=True)
+    if listed.returncode != 0:
+        raise RuntimeError(f"{tests}: {listed.stderr}")
+    groups = {}
+    for test in listed.stdout.splitlines():
+        if only.search(test):
+            suite, target = test.split("/")[0], test.split(".")[0]
+            groups.setdefault(suite if target in WAITING else target, []).append(test)
+    return [
+        Part("swift", name, [
+            *runner, "--filter", "^(" + "|".join(map(re.escape, tests)) + ")",
+            "--event-stream-output-path", "{folder}/events", "--event-stream-version", "0",
+        ], read_event_stream, len(tests), seconds=0.5 * len(tests))
+        for name, tests in groups.items()]
+
+
+def read_event_stream(part, folder, status, text):
+    """What Swift Testing wrote of each test function."""
+    path = folder / "events"
+    functions, starts, issues, outcomes = set(), {}, {}, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        record = json.loads(line)
+        payload, kind = record["payload"], record["payload"]["kind"]
+        if record["kind"] == "test":
+            if kind == "function":
+                functions.add(payload["id"])
+            continue
+        test, words = payload.get("testID"), [m["text"] for m in payload["messages"]]
+        if kind == "issueRecorded":
+            issues.setdefault(test, []).extend(words)
+        if test not in functions:
+            continue
+        if kind == "testStarted":
+            starts[test] = payload["instant"]["absolute"]
+        elif kind == "testSkipped":
+            outcomes.append(Outcome(name_of(test), "skipped", text=" ".join(words)))
+        elif kind == "testEnded":
+            bad = any(m["symbol"] == "fail" for m in payload["messages"])
+            seconds = payload["instant"]["absolute"] - starts.pop(test)
+            outcomes.append(Outcome(name_of(test), "failed" if bad else "passed", seconds,
+                                    "\n".join(issues.get(test, []))))
+    for test in starts:
+        outcomes.append(Outcome(name_of(test), "failed", part.seconds,
+                                f"did not end (status {status})\n{text[-8000:]}"))
+    failed = any(outcome.result == "failed" for outcome in outcomes)
+    if len(outcomes) < part.tests or (status != 0 and not failed):
+        outcomes.append(Outcome(part.name, "failed", part.seconds,
+                                f"{len(outcomes)} of {part.tests} tests ended (status {status})\n"
+                                + text[-8000:]))
+    return outcomes
+
+
+def name_of(test):
+    """Without the file and the line."""
+    return test.rpartition("/")[0]
