@@ -109,12 +109,14 @@ class Link:
 
     @staticmethod
     def _space(stack):
-        process = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 60"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # It lives as long as its standard input is open, so not longer than we do.
+        process = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec cat"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
         stack.callback(process.wait)
         stack.callback(process.kill)
-        stack.callback(process.stdout.close)
-        stack.callback(process.stderr.close)
+        for stream in [process.stdin, process.stdout, process.stderr]:
+            stack.callback(stream.close)
         if not process.stdout.readline():
             raise OSError(process.stderr.read().decode().strip())
         return process.pid

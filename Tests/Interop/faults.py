@@ -1,16 +1,19 @@
 """A ws-cat under test that faults, and what the system knows of it."""
 
+import array
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
+import termios
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from peers import ENVIRONMENT, PATIENCE_SECONDS
+from peers import ENVIRONMENT, PATIENCE_SECONDS, until
 
 # Resident memory that no stream and no stalled peer may exceed.
 MEMORY_KIB = 12 << 10
@@ -22,21 +25,22 @@ class Cat:
     def __init__(self, process):
         self.process = process
         self.input, self.output = process.stdin, process.stdout
-        self.started = time.monotonic()
         self.errors = b""
 
-    def status(self, within=PATIENCE_SECONDS):
+    def status(self):
         """The exit status; the diagnostics are in `errors` then."""
         try:
-            status = self.process.wait(within)
+            status = self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"ws-cat is still there after {within} s") from None
+            raise AssertionError(f"it is still there after {PATIENCE_SECONDS} s") from None
         self.errors = self.process.stderr.read()
         return status
 
     @property
     def elapsed(self):
-        return time.monotonic() - self.started
+        """The seconds it took by its own clock, behind `status`: how late the machine let it begin,
+        and us look, is not in it."""
+        return self.stats()["elapsed_seconds"]
 
     def stats(self):
         """The counters of --stats, behind `status`."""
@@ -45,10 +49,33 @@ class Cat:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.started = time.monotonic()
 
     def end_input(self):
         self.input.close()
+
+    def rests(self):
+        """Waits until it waits: for a peer, for the clock, for whoever reads what it writes."""
+        resting(self.process)
+
+    def unread(self):
+        """How many bytes of a pipe that is its standard input it has not read."""
+        descriptor = os.open(f"/proc/{self.process.pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            count = array.array("i", [0])
+            fcntl.ioctl(descriptor, termios.FIONREAD, count)
+            return count[0]
+        finally:
+            os.close(descriptor)
+
+    def is_blocked(self):
+        """Whether the pipe that is its standard output takes no more."""
+        descriptor = os.open(f"/proc/{self.process.pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            return not poll.poll(0)
+        finally:
+            os.close(descriptor)
 
     def peak_kib(self):
         text = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -80,13 +107,21 @@ def cat(options, url, stdin=subprocess.PIPE, stdout=subprocess.PIPE, before=()):
                 stream.close()
 
 
-def until(condition, within=PATIENCE_SECONDS):
-    """Waits for what a peer's thread will see."""
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not come to this in time")
-        time.sleep(0.005)
+def resting(*processes, looks=20):
+    """Waits until processes sleep, so many times we look in a row: what has to wait for a busy
+    machine does not sleep, it is ready."""
+    def look(process):
+        state = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        # And what it used of the processor, so that nothing slipped in between.
+        return state[0], state[11], state[12]
+
+    def sleep():
+        seen.append([look(process) for process in processes])
+        return len(seen) >= looks and all(each == seen[-1] for each in seen[-looks:]) \
+            and all(state in "SZ" for state, _, _ in seen[-1])
+
+    seen = []
+    until(sleep)
 
 
 def fed(cat, lines):

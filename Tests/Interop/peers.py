@@ -2,17 +2,19 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 SAMPLES = Path(__file__).resolve().parents[1] / "Corpus" / "samples"
 TOOLS = Path(sys.argv[1]).resolve()
-# Far longer than anything takes: a test that waits so long has failed.
-PATIENCE_SECONDS = 20
+# Far longer than anything takes, on a busy machine too: a test that waits so long has failed.
+PATIENCE_SECONDS = 60
 
 ENVIRONMENT = os.environ | {"PATH": f"{TOOLS}:{os.environ['PATH']}"}
 # Everything here is on the loopback interface.
@@ -30,6 +32,47 @@ def run(command, input=b"", status=0):
         raise AssertionError(f"{command}: exit status {done.returncode}, not {status}:"
                              f" {done.stderr.decode(errors='replace')}")
     return done.stdout
+
+
+def seed():
+    """The seed of what a test does at random, which is printed; SEED gives it again."""
+    value = int(os.environ.get("SEED") or int.from_bytes(os.urandom(4), "big"))
+    print(f"SEED={value}")
+    return value
+
+
+def until(condition, within=PATIENCE_SECONDS):
+    """Waits for what a peer's thread, or another process, will do."""
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not come to this in time")
+        time.sleep(0.005)
+
+
+@contextmanager
+def reserved():
+    """A port where nobody listens, and which nobody else is given, until the test listens there:
+    one that is just free may be another program's by then, or our own other end."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@contextmanager
+def unanswered():
+    """A port where connecting does not end: the queue of its listener is full."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        others = [stack.enter_context(socket.socket()) for _ in range(4)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(("127.0.0.1", port))
+        until(lambda: 0 < len(select.select([], others, [], 0)[1]) < len(others))
+        yield port
 
 
 def lines(output):
@@ -108,6 +151,8 @@ def server(answer):
             try:
                 with connection:
                     answer(connection)
+            except ConnectionError:
+                pass  # A client that left: what it saw is for the test to judge.
             except Exception as error:  # Raised where the test can see it.
                 errors.append(error)
 
@@ -138,7 +183,7 @@ def read_request(connection):
     while b"\r\n\r\n" not in request:
         received = connection.recv(4096)
         if not received:
-            raise AssertionError(f"the request ended early: {request!r}")
+            raise ConnectionError(f"the request ended early: {request!r}")
         request += received
     return request
 

@@ -1,7 +1,6 @@
 """HTTP servers that follow a script, on raw sockets, and an sse-decode that reads from them."""
 
 import json
-import os
 import subprocess
 import tempfile
 import threading
@@ -13,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faults import Cat, silent
-from peers import ENVIRONMENT, PATIENCE_SECONDS
+# test_serve_*.py take `seed` from here.
+from peers import ENVIRONMENT, PATIENCE_SECONDS, seed  # noqa: F401
 from raw_peers import Raw, raw_server
 
 for name in ["no_proxy", "NO_PROXY", "STREAMUTILS_PASSWORD", "NOTIFY_SOCKET", "WATCHDOG_USEC",
@@ -21,6 +21,8 @@ for name in ["no_proxy", "NO_PROXY", "STREAMUTILS_PASSWORD", "NOTIFY_SOCKET", "W
     ENVIRONMENT.pop(name, None)
 
 STREAM = "text/event-stream"
+# Silence that is a stall, where a test is about one: longer than a busy machine lets a peer wait.
+IDLE = ["--idle-timeout", "700ms"]
 # Waits between attempts that no test has to sit out.
 SOON = ["--no-progress", "--backoff", "1ms..20ms"]
 
@@ -330,10 +332,3 @@ class Files(unittest.TestCase):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         path.chmod(0o600)
         return path
-
-
-def seed():
-    """The seed of what a test does at random, which is printed; SEED gives it again."""
-    value = int(os.environ.get("SEED") or int.from_bytes(os.urandom(4), "big"))
-    print(f"SEED={value}")
-    return value

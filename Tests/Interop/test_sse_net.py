@@ -11,9 +11,9 @@ from pathlib import Path
 
 from authority import Authority
 from broken_nets import link, tool
-from http_peers import QUICK, ending, outcome, serving
-from peers import ENVIRONMENT, PATIENCE_SECONDS
-from test_ws_nginx import NGINX, nginx, wait_for
+from peers import ENVIRONMENT, PATIENCE_SECONDS, reserved, until
+from sse_peers import SOON, STREAM, decode, event, none, web
+from test_ws_nginx import NGINX, is_listening, nginx
 
 SQUID = shutil.which("squid", path=f"{ENVIRONMENT['PATH']}:/usr/sbin:/usr/local/sbin")
 TOTAL = 2000
@@ -32,24 +32,22 @@ pinger_enable off
 """
 
 
-def stream(connection, request):
+def stream(client, request):
     """Events from behind the last, 500 on a connection, and then an unfinished one."""
-    last = int(request.get("Last-Event-ID") or 0)
+    last = int(request.id or 0)
     if last >= TOTAL:
-        return ending(connection, request)
-    connection.head("200 OK", "text/event-stream", "X-Accel-Buffering: no")
+        return none(client, request)
+    client.head("200 OK", STREAM, "X-Accel-Buffering: no")
     for start in range(last + 1, min(last + 501, TOTAL + 1), 50):
-        connection.events(*range(start, start + 50))
+        client.say(b"".join(event(number, number) for number in range(start, start + 50)))
         time.sleep(0.005)
-    return connection.send("id: 99999\ndata: half")
+    return client.say(b"id: 99999\ndata: half")
 
 
 @contextmanager
 def squid():
     """The port of a squid that lets everything through."""
-    with serving(ending) as free:
-        port = free.port
-    with tempfile.TemporaryDirectory() as folder:
+    with reserved() as port, tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         path = Path(folder, "squid.conf")
         path.write_text(CONFIGURATION.format(folder=folder, port=port))
@@ -59,7 +57,7 @@ def squid():
         clock = threading.Timer(3 * PATIENCE_SECONDS, process.kill)
         clock.start()
         try:
-            wait_for(port, process)
+            until(lambda: is_listening(port, process))
             yield port
         finally:
             clock.cancel()
@@ -70,41 +68,35 @@ def squid():
 class Proxies(unittest.TestCase):
     @unittest.skipUnless(NGINX, "nginx is not installed")
     def test_nginx(self):
-        with serving(stream) as server, nginx(server.port) as port:
-            done = outcome(f"-d {QUICK} http://127.0.0.1:{port}/stream")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout.decode().split(), NUMBERS)
+        with web(stream) as server, nginx(server.port) as port:
+            done = decode("-d", f"http://127.0.0.1:{port}/stream")
+        self.assertEqual(done.output.decode().split(), NUMBERS)
 
     @unittest.skipUnless(NGINX, "nginx is not installed")
     def test_http_2(self):
         with tempfile.TemporaryDirectory() as folder:
             authority = Authority(folder, "authority")
-            with serving(stream) as server, \
+            with web(stream) as server, \
                     nginx(server.port, authority.issue("localhost", "DNS:localhost"),
                           version="http2") as port:
-                done = outcome(f"-d {QUICK} --cacert {authority.certificate}"
-                               f" https://localhost:{port}/stream")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout.decode().split(), NUMBERS)
-        self.assertEqual({request.get("X-Protocol") for request in server.requests},
+                done = decode("-d", "--cacert", authority.certificate,
+                              f"https://localhost:{port}/stream")
+        self.assertEqual(done.output.decode().split(), NUMBERS)
+        self.assertEqual({request.one("X-Protocol") for request in server.requests},
                          {"HTTP/2.0"})
 
     @unittest.skipUnless(NGINX, "nginx is not installed")
     def test_nginx_without_a_server(self):
-        with serving(stream) as server:
-            port = server.port
-        with nginx(port) as proxy:
-            done = outcome(f"-d {QUICK} --retries 2 http://127.0.0.1:{proxy}/stream")
-        self.assertEqual(done.returncode, 69, done.stderr)
-        self.assertIn(b"502", done.stderr)
+        with reserved() as port, nginx(port) as proxy:
+            done = decode("-d", "--retries", "2", f"http://127.0.0.1:{proxy}/stream", status=69)
+        self.assertIn(b"502", done.errors)
 
     @unittest.skipUnless(SQUID, "squid is not installed")
     def test_squid(self):
-        with serving(stream) as server, squid() as port:
-            done = outcome(f"-d {QUICK} --proxy http://127.0.0.1:{port} {server.url}")
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertEqual(done.stdout.decode().split(), NUMBERS)
-            self.assertIn("squid", server.requests[0].get("Via"))
+        with web(stream) as server, squid() as port:
+            done = decode("-d", "--proxy", f"http://127.0.0.1:{port}", server.url)
+            self.assertEqual(done.output.decode().split(), NUMBERS)
+            self.assertIn("squid", server.requests[0].one("Via"))
 
 
 class Networks(unittest.TestCase):
@@ -122,12 +114,12 @@ class Networks(unittest.TestCase):
 
     def followed(self, cable, server, options, meanwhile=lambda: None):
         command = ["nsenter", "--net", "--target", str(cable.near), "sse-decode", "-d", "--stats",
-                   "-q", *options.split(), f"http://10.9.8.2:{server.port}/stream"]
+                   "-q", *SOON, *options.split(), f"http://10.9.8.2:{server.port}/stream"]
         process = subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             meanwhile()
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=PATIENCE_SECONDS)
         finally:
             process.kill()
             process.wait()
@@ -142,21 +134,30 @@ class Networks(unittest.TestCase):
                      "netem", "loss", "10%", "delay", "2ms", "reorder", "25%")
             except OSError as error:
                 self.skipTest(f"no netem: {error}")
-            with serving(stream, listener=cable.listener()) as server:
-                self.followed(cable, server, f"{QUICK} --idle-timeout 10s")
+            with web(stream, listener=cable.listener()) as server:
+                self.followed(cable, server, "--idle-timeout 10s")
 
     def test_a_dead_link(self):
-        with self.hosts() as cable, serving(stream, listener=cable.listener()) as server:
+        def halting(client, request):
+            """The stream stands still in its middle until the link is down."""
+            if server.count > 1:
+                return stream(client, request)
+            client.head("200 OK", STREAM)
+            client.say(b"".join(event(number, number) for number in range(1, 101)))
+            begun.set()
+            down.wait(PATIENCE_SECONDS)
+            return client.say(event(101, 101))
+
+        begun, down = threading.Event(), threading.Event()
+        with self.hosts() as cable, web(halting, listener=cable.listener()) as server:
             def cut():
-                # In the middle of the stream, for longer than its silence is borne.
-                deadline = time.monotonic() + 10
-                while not server.requests and time.monotonic() < deadline:
-                    time.sleep(0.001)
-                time.sleep(0.02)
+                # For longer than its silence is borne.
+                self.assertTrue(begun.wait(PATIENCE_SECONDS))
                 tool(*cable.inside(cable.far), "ip", "link", "set", "far", "down")
+                down.set()
                 time.sleep(1.5)
                 tool(*cable.inside(cable.far), "ip", "link", "set", "far", "up")
 
-            errors = self.followed(
-                cable, server, f"{QUICK} --idle-timeout 300ms --connect-timeout 300ms", cut)
+            errors = self.followed(cable, server, "--idle-timeout 300ms --connect-timeout 300ms",
+                                   cut)
             self.assertNotIn('"stalls":0', errors)

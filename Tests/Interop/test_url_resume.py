@@ -6,37 +6,25 @@ import random
 import re
 import signal
 import socket
+import statistics
+import tempfile
 import threading
 import time
-import unittest
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from pathlib import Path
 
-from faults import until
-from sse_peers import (Files, chunks, cut, decode, decoding, event, hangs_up, held, none, record,
-                       reply, seed, silence, stream, web)
+from faults import resting
+from peers import PATIENCE_SECONDS, reserved, seed, unanswered, until
+from sse_peers import (IDLE, STREAM, Files, chunks, cut, decode, decoding, event, hangs_up, held,
+                       none, record, reply, resets, silence, stream, web)
 
 JSON = "application/json"
 
 
 def later(*fields):
     return reply("503 Later", b"", *fields)
-
-
-@contextmanager
-def unanswered():
-    """The URL of a port where connecting does not end: the queue of its listener is full."""
-    with socket.socket() as listener, ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
-        for _ in range(4):
-            other = stack.enter_context(socket.socket())
-            other.setblocking(False)
-            other.connect_ex(("127.0.0.1", port))
-        time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/"
 
 
 def events(records):
@@ -71,6 +59,7 @@ class State(Files):
             decode("--state", self.path, url)
         self.assertEqual(seen.ids, [None, "2", "2", "3", "3"])
         self.assertEqual(os.listdir(self.folder), ["state"])
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
 
     def test_odd_ids(self):
         for id in ['"\\ü…\U0001f600', "a b\tc", "\x01", " x"]:
@@ -86,6 +75,20 @@ class State(Files):
             decode("--state", self.path, seen.url)
             decode("--state", self.path, seen.url)
         self.assertEqual(seen.ids, [None, None, None])
+
+    def test_an_id_goes_for_the_events_behind_it(self):
+        # And one without an event counts, too.
+        with web([stream(event("a", "…"), event("b")), stream(b"id: 7\n\n"), none]) as seen:
+            self.assertEqual(decode("--state", self.path, seen.url).records,
+                             [record("a", "…"), record("b")])
+        self.assertEqual(seen.ids, [None, "…", "7"])
+
+    def test_a_connection_begins_anew(self):
+        # No type is left over, and a mark at its start is one.
+        with web([stream(event("a", 1), b"event: x\nid: 2\ndata: half"),
+                  stream(b"\xef\xbb\xbfdata: b\n\n"), none]) as seen:
+            self.assertEqual(decode(seen.url).records, [record("a", 1), record("b")])
+        self.assertEqual(seen.ids, [None, "1", "1"])
 
     def test_a_block_that_is_cut_off(self):
         with web([stream(event("a", 1), b"id: 2\ndata: b\n"), none]) as seen:
@@ -103,6 +106,24 @@ class State(Files):
             self.assertEqual(decode("-n", "2", "--state", self.path, seen.url).records,
                              [record("a", 1), record("b", 2)])
         self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "2"}])
+
+    def test_an_event_that_ends_the_stream(self):
+        with web([stream(event("a", 1), event("b", 2), event("broken", 3, "error"),
+                         event("c", 4))]) as seen:
+            done = decode("-d", "--fail-on-error", "--state", self.path, seen.url, status=76)
+        # What was written, the error too, is behind us.
+        self.assertEqual(done.output, b'"a"\n"b"\n"broken"\n')
+        self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "3"}])
+
+    def test_events_that_are_held_back(self):
+        # Number 2 does not come, so that 3 is not written when the tool is killed.
+        with web([held(event('{"n":1}', "a"), event('{"n":3}', "b"))]) as seen, \
+                decoding("-d", "--reorder", ".n", "--max-wait", "100s", "--state", self.path,
+                         "--state-interval", "10ms", seen.url) as tool:
+            self.assertEqual(tool.record(), {"n": 1})
+            tool.rests()
+            tool.process.kill()
+            self.assertFalse(self.path.exists())
 
     def test_several_urls_and_those_of_others(self):
         self.file("state", '{"url":"http://other.example/","last_event_id":"x"}\n')
@@ -122,7 +143,8 @@ class State(Files):
         self.assertEqual(seen.ids[-1], "1")
 
     def test_files_that_are_none(self):
-        for text in ["nonsense\n", "[]\n", '{"last_event_id":"1"}\n', '{"url":']:
+        for text in ["nonsense\n", "[]\n", "[1]\n", "{}\n", '{"last_event_id":"1"}\n',
+                     '{"url":']:
             with self.subTest(text), web([]) as seen:
                 self.file("state", text)
                 decode("--state", self.path, seen.url, status=78)
@@ -135,19 +157,20 @@ class State(Files):
         with web([held(event("a", 1))]) as seen, \
                 decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
             self.assertEqual(tool.record(), record("a", 1))
-            until(lambda: self.path.exists() and self.kept()[0].get("last_event_id") == "1", 2)
+            until(lambda: self.path.exists() and self.kept()[0].get("last_event_id") == "1")
 
     def test_the_interval(self):
         with web([stream(*(event(each, each) for each in range(60)), pause=0.01), none]) as seen, \
-                decoding("--state", self.path, "--state-interval", "200ms", seen.url) as tool:
+                decoding("--stats", "--state", self.path, "--state-interval", "200ms",
+                         seen.url) as tool:
             versions = set()
             while tool.process.poll() is None:
                 if self.path.exists():
                     versions.add(self.path.stat().st_ino)
                 time.sleep(0.002)
-                if tool.elapsed > 10:
-                    self.fail("no end")
-        self.assertLessEqual(len(versions), 7)
+            self.assertEqual(tool.status(), 0, tool.errors)
+        # The first, one for each interval, and the last.
+        self.assertLessEqual(len(versions), tool.elapsed / 0.2 + 3)
         self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "59"}])
 
     def test_only_what_was_written_counts(self):
@@ -161,15 +184,13 @@ class State(Files):
             self.path.unlink(missing_ok=True)
             with self.subTest(stop), web(floods) as seen, \
                     decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
-                time.sleep(0.5)
+                until(tool.is_blocked)
+                until(self.path.exists)
+                tool.rests()
                 tool.process.send_signal(stop)
-                if stop == signal.SIGKILL:
-                    tool.status()
-                    written = tool.output.read()
-                else:
-                    # It ends within a while though nobody reads.
-                    tool.status(7)
-                    written = tool.output.read()
+                # With SIGTERM it ends within a while though nobody reads.
+                tool.status()
+                written = tool.output.read()
                 whole = [json.loads(line) for line in written.split(b"\n")[:-1]]
                 self.assertGreater(len(whole), 10)
                 [kept] = self.kept()
@@ -192,12 +213,12 @@ class State(Files):
 
         with web(floods) as seen, \
                 decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
-            for number in range(8000):
+            for number in range(4000):
                 self.assertEqual(tool.record()["id"], str(number))
                 if number % 20 == 0:
                     time.sleep(0.004)
             [kept] = self.kept()
-            self.assertGreater(int(kept["last_event_id"]), 4000)
+            self.assertGreater(int(kept["last_event_id"]), 2000)
 
     def test_dedup(self):
         replay = stream(event("b", 2), event("c", 3))
@@ -223,7 +244,7 @@ class Attempts(Files):
 
     def test_retries(self):
         for number in [0, 1, 3]:
-            for failing in [later(), hangs_up]:
+            for failing in [later(), hangs_up, resets]:
                 with self.subTest(number, failing=failing), web(failing) as seen:
                     done = decode("--retries", number, "--all", seen.url, status=69)
                     self.assertEqual(seen.count, number + 1)
@@ -232,11 +253,11 @@ class Attempts(Files):
                     self.assertEqual((last["connection"], last["source"]), ("given-up", seen.url))
 
     def test_retries_where_nobody_listens(self):
-        with web([]) as seen:
-            pass
-        done = decode("--retries", "3", "--stats", seen.url, status=69)
+        with reserved() as port:
+            done = decode("--retries", "3", "--stats", f"http://127.0.0.1:{port}/", status=69)
         self.assertEqual(done.stats["connection_attempts"], 4)
         self.assertEqual(done.errors.count(b"retrying in"), 3)
+        self.assertIn(b"Connection refused", done.errors)
 
     def test_an_event_makes_up_for_failures(self):
         two = [later(), hangs_up, stream(event("a", 1))]
@@ -245,10 +266,10 @@ class Attempts(Files):
         self.assertEqual((len(done.records), seen.count), (2, 9))
 
     def test_a_connection_that_lasts_does_too(self):
-        lasting = stream(b": a\n", b": b\n", pause=0.1)
-        with web([lasting] * 4 + [none]) as seen:
+        lasting = stream(b": a\n", b": b\n", pause=0.3)
+        with web([lasting] * 3 + [none]) as seen:
             decode("--retries", "1", "--reset-after", "150ms", seen.url)
-        self.assertEqual(seen.count, 5)
+        self.assertEqual(seen.count, 4)
 
     def test_the_bounds_of_the_backoff(self):
         with web([later()] * 8 + [none]) as seen:
@@ -259,9 +280,11 @@ class Attempts(Files):
             self.assertLessEqual(wait, limit)
         # It does not wait the same twice, and does what it says.
         self.assertGreater(len(set(waits)), 2)
-        for wait, one, other in zip(waits, seen.requests, seen.requests[1:]):
-            self.assertGreaterEqual(other.at - one.at, wait / 1000 - 0.002)
-            self.assertLess(other.at - one.at, wait / 1000 + 0.3)
+        late = [other.at - one.at - wait / 1000
+                for wait, one, other in zip(waits, seen.requests, seen.requests[1:])]
+        self.assertGreaterEqual(min(late), -0.002)
+        # A busy machine may make it late, but not each time.
+        self.assertLess(statistics.median(late), 0.3)
 
     def test_an_event_resets_the_backoff(self):
         with web([later(), later(), later(), stream(event("a"))] * 2 + [none]) as seen:
@@ -279,13 +302,27 @@ class Attempts(Files):
             self.assertLessEqual(wait, limit)
 
     def test_retry_counts_without_a_blank_line(self):
-        with web([stream(b"retry: 66\n"), none]) as seen:
-            self.assertEqual(self.waits(decode("--all", seen.url)), [66])
+        with web([stream(b"retry: 66\n"), stream(b"retry: 55\n\nretry: x1\n\n"), none]) as seen:
+            self.assertEqual(self.waits(decode("--all", seen.url)), [66, 55])
+
+    def test_retry_stands_above_the_backoff(self):
+        # No event came, and the first attempt behind a good connection waits for no more.
+        with web([stream(b"retry: 2\n\n"), none]) as seen:
+            done = decode("--backoff", "1000s..1000s", "--all", seen.url, options=[])
+            self.assertEqual(self.waits(done), [2])
+
+    def test_retry_after_a_date(self):
+        date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=1000), usegmt=True)
+        with web(later(f"Retry-After: {date}")) as seen, decoding("--all", seen.url) as tool:
+            while (said := tool.record())["connection"] != "retrying":
+                pass
+            self.assertGreater(said["wait_ms"], 900_000)
+            self.assertLessEqual(said["wait_ms"], 1000_020)
+            tool.stop()
+            self.assertEqual(tool.status(), 0, tool.errors)
 
     def test_retry_after(self):
-        soon = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2.5), usegmt=True)
-        for value, least, most in [("1", 1000, 1020), ("0", 0, 20), ("x", 0, 20), ("-1", 0, 20),
-                                   (soon, 500, 2600)]:
+        for value, least, most in [("1", 1000, 1020), ("0", 0, 20), ("x", 0, 20), ("-1", 0, 20)]:
             with self.subTest(value), web([later(f"Retry-After: {value}"), none]) as seen:
                 [wait] = self.waits(decode("--all", seen.url))
                 self.assertGreaterEqual(wait, least)
@@ -295,11 +332,12 @@ class Attempts(Files):
 
     def test_reconnect(self):
         ways = {"clean": chunks(event("a", 1)), "closed": stream(event("a", 1)),
-                "early": cut(event("a", 1)), "reset": cut(event("a", 1), reset=True)}
+                "early": cut(event("a", 1)), "reset": cut(event("a", 1), reset=True),
+                "in chunks": chunks(event("a", 1), ends=False)}
         for mode in [None, "auto", "always", "lost", "never"]:
             for method in ["GET", "POST"]:
                 for name, way in ways.items():
-                    lost = name in ["early", "reset"]
+                    lost = name in ["early", "reset", "in chunks"]
                     again = {"always": True, "lost": lost, "never": False}.get(
                         mode, lost or method == "GET")
                     options = (["--reconnect", mode] if mode else []) + ["-X", method]
@@ -315,6 +353,28 @@ class Attempts(Files):
             with self.subTest(failing), web([failing]) as seen:
                 decode("--reconnect", "never", seen.url, status=69)
 
+    def test_waiting_for_a_first_answer_is_no_reconnect(self):
+        with web([later(), stream(event("a", 1)), none]) as seen:
+            done = decode("-q", "--stats", seen.url)
+        self.assertNotIn("time_to_reconnect_seconds_count", done.stats)
+
+    def test_statuses(self):
+        for status in [205, 210, 299, 405, 410]:
+            with self.subTest(status), web([reply(f"{status} Odd")]) as seen:
+                self.assertIn(b"answers %d" % status, decode(seen.url, status=76).errors)
+                self.assertEqual(seen.count, 1)
+        again = [408, 425, 429, 500, 502, 503, 504]
+        with web([*(reply(f"{status} Later") for status in again), stream(event("a")),
+                  none]) as seen:
+            self.assertEqual(decode(seen.url).records, [record("a")])
+        self.assertEqual(seen.count, len(again) + 2)
+
+    def test_statuses_that_are_given(self):
+        with web([reply("404 Soon"), none]) as seen:
+            decode("--retry-status", "404,503", seen.url)
+        self.assertEqual(seen.count, 2)
+        with web([later()]) as seen:
+            decode("--retry-status", "none", seen.url, status=76)
 
     def test_a_first_line_that_is_cut_off(self):
         # What is cut off within its first line is no less a stream.
@@ -331,7 +391,7 @@ class Clocks(Files):
 
     def test_stalls(self):
         with web([silence, held(), held(event("a", 1)), none]) as seen:
-            done = decode("--idle-timeout", "150ms", "--stats", "--all", seen.url)
+            done = decode(*IDLE, "--stats", "--all", seen.url)
         self.assertEqual(events(done.records), [record("a", 1)])
         self.assertEqual((done.stats["stalls"], done.stats["connection_attempts"],
                           done.stats["reconnections"], seen.count), (3, 4, 3, 4))
@@ -346,8 +406,9 @@ class Clocks(Files):
                 client.say(event("x" * 1000, number))
 
         with web([floods, none]) as seen, \
-                decoding("--stats", "--idle-timeout", "200ms", seen.url) as tool:
-            time.sleep(0.8)
+                decoding("--stats", *IDLE, seen.url) as tool:
+            until(tool.is_blocked)
+            time.sleep(1)
             self.assertEqual([each["id"] for each in tool.records()],
                              [str(each) for each in range(5000)])
             self.assertEqual(tool.status(), 0)
@@ -360,26 +421,28 @@ class Clocks(Files):
                 client.say(event("x" * 1000, 1) * 1000)
 
         with web([floods, none]) as seen, decoding("--stats", seen.url) as tool:
-            time.sleep(0.5)
+            until(tool.is_blocked)
             for _ in range(25_000):
                 tool.output.readline()
             self.assertLess(tool.peak_kib(), 32 << 10)
 
     def test_connect_timeout(self):
-        with unanswered() as url:
-            with decoding("--connect-timeout", "200ms", "--retries", "1", url) as tool:
-                self.assertEqual(tool.status(5), 69)
+        with unanswered() as port:
+            with decoding("--stats", "--connect-timeout", "200ms", "--retries", "1",
+                          f"http://127.0.0.1:{port}/") as tool:
+                self.assertEqual(tool.status(), 69)
                 self.assertGreaterEqual(tool.elapsed, 0.39)
-                self.assertLess(tool.elapsed, 1.5)
+                self.assertLess(tool.elapsed, 4)
 
     def test_max_time(self):
         with unanswered() as nowhere, web(silence) as mute, web(held(event("a"))) as open, \
-                web(later("Retry-After: 60")) as busy:
-            for url in [nowhere, mute.url, open.url, busy.url]:
-                with self.subTest(url), decoding("--max-time", "300ms", url) as tool:
-                    self.assertEqual(tool.status(5), 0, tool.errors)
+                web(later("Retry-After: 600")) as busy:
+            for url in [f"http://127.0.0.1:{nowhere}/", mute.url, open.url, busy.url]:
+                with self.subTest(url), \
+                        decoding("--stats", "--max-time", "300ms", url) as tool:
+                    self.assertEqual(tool.status(), 0, tool.errors)
                     self.assertGreaterEqual(tool.elapsed, 0.29)
-                    self.assertLess(tool.elapsed, 1)
+                    self.assertLess(tool.elapsed, 4)
 
 
 class Stops(Files):
@@ -390,10 +453,12 @@ class Stops(Files):
             client.head("503 Later", "text/plain")
             client.hold()
 
+        # Nothing of this ends by itself while the test waits.
+        patient = ["--stats", "--connect-timeout", "1000s", "--idle-timeout", "1000s"]
         with unanswered() as nowhere, web(silence) as mute, web(held()) as empty, \
-                web(held(event("a", 1))) as open, web(later("Retry-After: 60")) as busy, \
-                web(withheld_refusal) as refusing, web([]) as gone, ExitStack() as stack:
-            phases = {"connecting": (nowhere, "0"), "head": (mute.url, "0"),
+                web(held(event("a", 1))) as open, web(later("Retry-After: 600")) as busy, \
+                web(withheld_refusal) as refusing, ExitStack() as stack:
+            phases = {"connecting": (f"http://127.0.0.1:{nowhere}/", "0"), "head": (mute.url, "0"),
                       "body": (empty.url, "0"), "receiving": (open.url, "1"),
                       "waiting": (busy.url, "0"), "refusal": (refusing.url, "0"),
                       "TLS": (mute.url.replace("http", "https"), "0")}
@@ -402,16 +467,16 @@ class Stops(Files):
                 for name, (url, id) in phases.items():
                     state = self.file(f"{name}-{number}",
                                       '{"url":"%s","last_event_id":"0"}\n' % url)
-                    tool = stack.enter_context(decoding("--stats", "--state", state, url))
+                    tool = stack.enter_context(decoding(*patient, "--state", state, url))
                     tools.append((name, number, tool, state, url, id))
-            time.sleep(1)
+            for seen in [mute, empty, open, busy, refusing]:
+                until(lambda: seen.count == 2)
+            resting(*(tool.process for _, _, tool, *_ in tools))
             for name, number, tool, state, url, id in tools:
                 with self.subTest(name, signal=number):
                     self.assertIsNone(tool.process.poll(), "it ended before")
-                    tool.started = time.monotonic()
                     tool.process.send_signal(number)
-                    self.assertEqual(tool.status(3), 0, tool.errors)
-                    self.assertLess(tool.elapsed, 0.6)
+                    self.assertEqual(tool.status(), 0, tool.errors)
                     self.assertEqual(json.loads(state.read_text()),
                                      {"url": url, "last_event_id": id})
 
@@ -430,13 +495,13 @@ class Stops(Files):
             self.assertEqual(tool.record(), record("a"))
             tool.output.close()
             left = True
-            self.assertEqual(tool.status(3), -signal.SIGPIPE, tool.errors)
+            self.assertEqual(tool.status(), -signal.SIGPIPE, tool.errors)
             self.assertEqual(tool.errors, b"")
 
     def test_a_full_device(self):
         with web([held(event("a", 1))]) as seen, open("/dev/full", "wb") as full:
             with decoding(seen.url, stdout=full) as tool:
-                self.assertEqual(tool.status(3), 74)
+                self.assertEqual(tool.status(), 74)
 
 
 class Numbered:
@@ -480,8 +545,10 @@ class ExactlyOnce(Files):
             command = ["--exactly-once", "--output", output, "--state", state,
                        "--state-interval", chance.choice(["1ms", "20ms"]), seen.url]
             while kills < 30:
+                before = seen.count
                 with decoding(*command) as tool:
-                    time.sleep(0.01 + chance.random() * 0.12)
+                    until(lambda: seen.count > before or tool.process.poll() is not None)
+                    time.sleep(chance.random() * 0.12)
                     if tool.process.poll() is not None:
                         break
                     tool.process.kill()
@@ -489,6 +556,8 @@ class ExactlyOnce(Files):
                     kills += 1
             decode(*command)
         self.assertGreater(kills, 3)
+        # Some of them had something to go on from.
+        self.assertGreater(len(set(seen.ids)), 3)
         self.assertEqual(self.lines(output),
                          [record(f"d{each}", each) for each in range(1, count + 1)])
         self.assertEqual(json.loads(state.read_text()),
@@ -507,6 +576,37 @@ class ExactlyOnce(Files):
             decode(*command)
         self.assertEqual(output.read_text(), 'before\n"a"\n"b"\n')
         self.assertEqual(seen.ids, [None, "1", "1", "2"])
+
+    def test_events_without_an_id_come_again(self):
+        output, state = self.folder / "output", self.folder / "state"
+        command = ["-d", "--output", output, "--state", state, "--exactly-once"]
+        with web([stream(event("a", 1), event("b"), event("c")),
+                  stream(event("b"), event("c"), event("d", 4)), none]) as seen:
+            decode(*command, "-n", "3", seen.url)
+            self.assertEqual(output.read_text(), '"a"\n"b"\n"c"\n')
+            kept = json.loads(state.read_text())
+            self.assertEqual((kept["last_event_id"], kept["length"]), ("1", 4))
+            decode(*command, seen.url)
+        self.assertEqual(output.read_text(), '"a"\n"b"\n"c"\n"d"\n')
+        self.assertEqual(seen.ids, [None, "1", "4"])
+
+    def test_one_output_of_two_urls_in_turn(self):
+        output, state = self.folder / "output", self.folder / "state"
+        command = ["-d", "--exactly-once", "--state", state, "--output", output, "-n", "1"]
+        answers = [stream(event("a", 1), event("b", 2)), stream(event("b", 2))]
+        with web(answers) as one, web(answers) as other:
+            for seen in [one, other, one, other]:
+                decode(*command, seen.url)
+        # What the other has written is not cut off as if it were a killed run's.
+        self.assertEqual(output.read_text(), '"a"\n"a"\n"b"\n"b"\n')
+
+    def test_two_runs_with_one_output(self):
+        output, state = self.folder / "output", self.folder / "state"
+        with web([held(event("a", 1))]) as seen:
+            command = ["-d", "--exactly-once", "--state", state, "--output", output, seen.url]
+            with decoding(*command, "--state-interval", "10ms"):
+                until(state.exists)
+                decode(*command, status=73)
 
     def test_a_file_that_is_too_short(self):
         output = self.file("output", "x")
@@ -565,12 +665,13 @@ class Polls(Files):
             self.assertIn(JSON, request.one("Accept"))
 
     def test_values_with_a_cursor(self):
-        with web([self.polled({"seq": 7, "v": 1.50}, {"seq": 8}), self.polled({"seq": "9 &"}),
-                  self.polled({"seq": 10})]) as seen:
-            done = decode("-d", "-n", "4", "--poll", seen.url, "--poll-cursor", ".seq",
+        values = [{"at": {"seq": 7}, "v": 1.50}, {"at": {"seq": 8}}, {"at": {"seq": "9 &"}},
+                  {"at": {"seq": 10}}]
+        with web([self.polled(*values[:2]), self.polled(values[2]),
+                  self.polled(values[3])]) as seen:
+            done = decode("-d", "-n", "4", "--poll", seen.url, "--poll-cursor", ".at.seq",
                           "--poll-param", "after it")
-        self.assertEqual(done.records, [{"seq": 7, "v": 1.5}, {"seq": 8}, {"seq": "9 &"},
-                                        {"seq": 10}])
+        self.assertEqual(done.records, values)
         self.assertEqual([request.query for request in seen.requests],
                          [[], [("after it", "8")], [("after it", "9 &")]])
 
@@ -591,11 +692,12 @@ class Polls(Files):
 
     def test_an_empty_answer_is_no_busy_loop(self):
         with web(self.polled()) as seen:
-            decode("--poll", seen.url, "--max-time", "1s", "--backoff", "100ms..200ms", options=[])
-        self.assertLess(seen.count, 30)
+            decode("--poll", seen.url, "--max-time", "1500ms", "--backoff", "100ms..200ms",
+                   options=[])
+        self.assertLess(seen.count, 45)
         self.assertGreater(seen.count, 2)
 
-    def falls_back(self, path, poll, *options, stream_at=None):
+    def falls_back(self, path, poll):
         """A stream that is withheld twice, polls, and the stream that is back."""
         streams = iter([held(), held(), stream(event("c", 3)), none])
 
@@ -609,8 +711,7 @@ class Polls(Files):
             next(streams)(client, request)
 
         with web(answer) as seen:
-            done = decode("--idle-timeout", "150ms", "--poll-for", "500ms", "--stats", *options,
-                          seen.url + path)
+            done = decode(*IDLE, "--poll-for", "1s", seen.url + path)
         self.assertEqual(done.records, [record("p", 1), record("p", 2), record("c", 3)])
         targets = [request.path for request in seen.requests]
         self.assertEqual(targets[:3], [f"/{path}", f"/{path}", poll])
@@ -621,51 +722,68 @@ class Polls(Files):
                          [None, "1", "2"])
         self.assertEqual([request.id for request in seen.requests if request.path != poll],
                          [None, None, "2", "3"])
+        self.assertIn(b"withheld", done.errors)
         self.assertIn(b"poll", done.errors)
 
     def test_falling_back_and_forth(self):
         self.falls_back("a/events", "/a/poll")
 
     def test_falling_back_to_another_url(self):
-        with web([]) as seen:
-            pass
         with web(self.polled({"id": "1", "data": "p"})) as poll, web(held()) as seen:
-            done = decode("--idle-timeout", "100ms", "-n", "1", "--poll", poll.url + "there",
-                          seen.url + "stream")
+            done = decode(*IDLE, "-n", "1", "--poll", poll.url + "there", seen.url + "stream")
         self.assertEqual(done.records, [record("p", 1)])
         self.assertEqual((seen.count, poll.count), (2, 1))
 
     def test_a_byte_is_enough(self):
         with web([held(), held(b":\n"), held(), none]) as seen:
-            decode("--idle-timeout", "100ms", seen.url + "events")
+            decode(*IDLE, seen.url + "events")
         self.assertEqual([request.path for request in seen.requests], ["/events"] * 4)
 
     def test_no_answer_is_not_withheld(self):
         with web([silence, silence, silence, none]) as seen:
-            decode("--idle-timeout", "100ms", seen.url + "events")
+            decode(*IDLE, seen.url + "events")
         self.assertEqual([request.path for request in seen.requests], ["/events"] * 4)
 
     def test_nothing_to_fall_back_to(self):
         with web([held(), held(), held(), none]) as seen:
-            decode("--idle-timeout", "100ms", seen.url + "stream")
+            decode(*IDLE, seen.url + "stream")
         self.assertEqual([request.path for request in seen.requests], ["/stream"] * 4)
 
 
 class Telling(Files):
     """What goes on: counters, metrics, records, diagnostics, systemd."""
 
-    TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+    TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
-    def scenario(self, *options):
-        answers = [stream(event("a", 1), event("b", 2)), later(),
-                   held(event("b", 2), event("c", 3)), none]
-        with web(answers) as seen:
-            done = decode("--dedup", "--idle-timeout", "150ms", *options, seen.url)
-        return seen, done
+    @classmethod
+    def setUpClass(cls):
+        """Three runs at once with different words for the same."""
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.metrics = Path(folder.name, "feed.prom")
+        cls.before = time.time()
+        told = {"all": ["--all", "-v", "--stats", "--metrics-file", cls.metrics],
+                "quiet": ["-q"], "json": ["-v", "--log-format", "json"]}
+        with ExitStack() as stack:
+            cls.seen = {name: stack.enter_context(web(
+                [stream(event("a", 1), event("b", 2)), later(),
+                 held(event("b", 2), event("c", 3)), none])) for name in told}
+            tools = {name: stack.enter_context(
+                decoding("--dedup", *IDLE, *options, cls.seen[name].url))
+                for name, options in told.items()}
+            cls.outputs = {name: tool.records() for name, tool in tools.items()}
+            cls.statuses = {name: tool.status() for name, tool in tools.items()}
+            cls.errors = {name: tool.errors for name, tool in tools.items()}
+            cls.stats = tools["all"].stats()
+
+    def test_they_end(self):
+        self.assertEqual(self.statuses, {"all": 0, "quiet": 0, "json": 0}, self.errors)
+        for name in ["quiet", "json"]:
+            self.assertEqual(self.outputs[name],
+                             [record("a", 1), record("b", 2), record("c", 3)])
 
     def test_counters(self):
-        _, done = self.scenario("--stats")
-        stats = done.stats
+        stats = self.stats
         wanted = {"connection_attempts": 4, "reconnections": 3, "duplicates": 1, "gaps": 0,
                   "stalls": 1, "bytes_received": 2 * len(event("a", 1) + event("b", 2))}
         self.assertEqual({name: stats.get(name) for name in wanted}, wanted)
@@ -673,11 +791,9 @@ class Telling(Files):
         self.assertEqual(stats["records_out"], 3)
 
     def test_metrics(self):
-        path = self.folder / "test.prom"
-        before = time.time()
-        self.scenario("--metrics-file", path)
+        text = self.metrics.read_text()
         values = {}
-        for line in path.read_text().splitlines():
+        for line in text.splitlines():
             if not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 values[name.partition("{")[0]] = float(value)
@@ -689,16 +805,22 @@ class Telling(Files):
         for name in ["events_total", "connection_duration_seconds_sum",
                      "time_to_reconnect_seconds_sum", "last_event_timestamp_seconds"]:
             self.assertIn(f"streamutils_{name}", values)
-        self.assertGreaterEqual(values["streamutils_last_event_timestamp_seconds"], before - 1)
+        self.assertGreaterEqual(values["streamutils_last_event_timestamp_seconds"],
+                                self.before - 1)
         self.assertLessEqual(values["streamutils_last_event_timestamp_seconds"], time.time() + 1)
-        self.assertGreaterEqual(values["streamutils_connection_duration_seconds_sum"], 0.14)
-        self.assertLess(values["streamutils_connection_duration_seconds_sum"], 2)
+        self.assertGreaterEqual(values["streamutils_connection_duration_seconds_sum"], 0.69)
+        self.assertLess(values["streamutils_connection_duration_seconds_sum"],
+                        self.stats["elapsed_seconds"])
+        labels = '{tool="sse-decode",job="feed"}'
+        for line in [f"streamutils_connection_attempts_total{labels} 4",
+                     "# TYPE streamutils_connection_duration_seconds summary",
+                     "# TYPE streamutils_last_event_timestamp_seconds gauge"]:
+            self.assertIn(line + "\n", text)
 
     def test_connection_records(self):
-        seen, done = self.scenario("--all")
-        records = done.records
+        records = self.outputs["all"]
         for each in connections(records):
-            self.assertEqual(each["source"], seen.url)
+            self.assertEqual(each["source"], self.seen["all"].url)
             self.assertRegex(each["time"], self.TIME)
         self.assertEqual(
             [each.get("connection") or each["data"] for each in records],
@@ -719,23 +841,19 @@ class Telling(Files):
         self.assertEqual(events(done.records), [record("a", 1)])
 
     def test_diagnostics(self):
-        seen, done = self.scenario("-v")
-        text = done.errors.decode()
-        for wanted in [f"{seen.url}: connecting", f"{seen.url}: open 200 text/event-stream",
+        url, text = self.seen["all"].url, self.errors["all"].decode()
+        for wanted in [f"{url}: connecting", f"{url}: open 200 text/event-stream",
                        "resumed after id 2", "stalled: "]:
             self.assertIn(wanted, text)
-        self.assertRegex(text, re.escape(seen.url) + r": the stream ended; retrying in [\d.]+ s\n")
-        seen, done = self.scenario("-q")
-        self.assertEqual(done.errors, b"")
-        seen, done = self.scenario("-v", "--log-format", "json")
-        for line in done.errors.splitlines():
-            self.assertIsInstance(json.loads(line), dict)
+        self.assertRegex(text, re.escape(url) + r": the stream ended; retrying in [\d.]+ s\n")
+        self.assertEqual(self.errors["quiet"], b"")
+        self.assertEqual({json.loads(line)["level"] for line in self.errors["json"].splitlines()},
+                         {"info", "warning"})
 
     def test_the_address_that_cannot_be_reached_is_named(self):
-        with web([]) as seen:
-            pass
-        done = decode("--retries", "0", seen.url, status=69)
-        self.assertIn(f"127.0.0.1:{seen.port}".encode(), done.errors)
+        with reserved() as port:
+            done = decode("--retries", "0", f"http://127.0.0.1:{port}/", status=69)
+        self.assertIn(f"127.0.0.1:{port}".encode(), done.errors)
         done = decode("--retries", "0", "http://nowhere.invalid/", status=69)
         self.assertIn(b"nowhere.invalid", done.errors)
 
@@ -743,28 +861,48 @@ class Telling(Files):
     def systemd(self, name):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
             listener.bind("\0" + name[1:] if name.startswith("@") else name)
-            listener.settimeout(5)
+            listener.settimeout(PATIENCE_SECONDS)
             yield listener
+
+    def left(self, listener):
+        """What was said that nobody has read."""
+        said = []
+        listener.setblocking(False)
+        try:
+            while True:
+                said += listener.recv(4096).decode().split("\n")
+        except BlockingIOError:
+            return said
+        finally:
+            listener.settimeout(PATIENCE_SECONDS)
 
     def test_notify(self):
         for name in [str(self.folder / "notify"), f"@streamutils-{os.getpid()}"]:
             opens = threading.Event()
 
             def answer(client, request):
-                opens.wait(5)
+                opens.wait(PATIENCE_SECONDS)
                 held(event("a", 1))(client, request)
 
             with self.subTest(name), self.systemd(name) as listener, \
                     web([later(), answer]) as seen, \
                     decoding("--notify", seen.url, NOTIFY_SOCKET=name,
-                             WATCHDOG_USEC="400000") as tool:
-                time.sleep(0.5)
+                             WATCHDOG_USEC="1000000") as tool:
+                until(lambda: seen.count == 2)
+                # Nothing is open yet.
+                self.assertEqual([each for each in self.left(listener)
+                                  if not each.startswith("STATUS=")], [])
                 opens.set()
                 self.assertEqual(tool.record(), record("a", 1))
                 said, at = [], []
-                while said.count("WATCHDOG=1") < 6:
+                while len(at) < 4:
                     said += listener.recv(4096).decode().split("\n")
-                    at.append(time.monotonic())
+                    if "WATCHDOG=1" in said[-2:]:
+                        at.append(time.monotonic())
+                # In time, and not much too often; a busy machine may make one late.
+                gaps = [other - one for one, other in zip(at, at[1:])]
+                self.assertLess(statistics.median(gaps), 0.95)
+                self.assertGreater(sum(gaps) / len(gaps), 0.25)
                 self.assertEqual(said.count("READY=1"), 1)
                 self.assertTrue(set(said) <= {"READY=1", "WATCHDOG=1", ""} or
                                 any(each.startswith("STATUS=") for each in said), said)
@@ -772,7 +910,7 @@ class Telling(Files):
                 said = []
                 while "STOPPING=1" not in said:
                     said += listener.recv(4096).decode().split("\n")
-                self.assertEqual(tool.status(2), 0)
+                self.assertEqual(tool.status(), 0)
 
     def test_ready_is_the_first_stream(self):
         name = str(self.folder / "notify")
@@ -780,30 +918,10 @@ class Telling(Files):
                 decoding("--notify", seen.url, NOTIFY_SOCKET=name) as tool:
             until(lambda: seen.count > 3)
             tool.stop()
-            self.assertEqual(tool.status(2), 0)
-            listener.settimeout(0.2)
-            said = []
-            try:
-                while True:
-                    said += listener.recv(4096).decode().split("\n")
-            except TimeoutError:
-                pass
+            self.assertEqual(tool.status(), 0)
+            said = self.left(listener)
         self.assertNotIn("READY=1", said)
         self.assertNotIn("WATCHDOG=1", said)
-
-    def test_the_rate_of_the_watchdog(self):
-        name = str(self.folder / "notify")
-        with self.systemd(name) as listener, web(held(event("a"))) as seen, \
-                decoding("--notify", seen.url, NOTIFY_SOCKET=name,
-                         WATCHDOG_USEC="400000") as tool:
-            tool.record()
-            at = []
-            while len(at) < 6:
-                if b"WATCHDOG=1" in listener.recv(4096):
-                    at.append(time.monotonic())
-            gaps = [other - one for one, other in zip(at, at[1:])]
-            self.assertLess(max(gaps), 0.38)
-            self.assertGreater(sum(gaps) / len(gaps), 0.1)
 
     def test_a_watchdog_for_somebody_else(self):
         name = str(self.folder / "notify")
@@ -811,14 +929,11 @@ class Telling(Files):
                 decoding("--notify", seen.url, NOTIFY_SOCKET=name, WATCHDOG_USEC="100000",
                          WATCHDOG_PID="1") as tool:
             tool.record()
-            time.sleep(0.4)
-            listener.settimeout(0.1)
-            said = []
-            try:
-                while True:
-                    said += listener.recv(4096).decode().split("\n")
-            except TimeoutError:
-                pass
+            # So long that it would have said it four times.
+            time.sleep(0.2)
+            tool.stop()
+            self.assertEqual(tool.status(), 0)
+            said = self.left(listener)
         self.assertIn("READY=1", said)
         self.assertNotIn("WATCHDOG=1", said)
 

@@ -1,5 +1,6 @@
 """ws-cat and networks that fail: half-open connections, servers that go and come back, chaos."""
 
+import itertools
 import random
 import socket
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from authority import Authority, server_context
 from broken_nets import Link, chaotic, link, middle, swallowing
 from faults import MEMORY_KIB, cat, drained, fed, silent, until
+from peers import PATIENCE_SECONDS, reserved, seed
 from raw_peers import CLOSE, PING, PONG, TEXT, frame, raw_server
 
 
@@ -19,6 +21,7 @@ class Keeper:
 
     def __init__(self):
         self.lines = []
+        self.pongs = 0
         self.lock = threading.Lock()
 
     def __call__(self, raw):
@@ -30,9 +33,16 @@ class Keeper:
                 raw.send(TEXT, payload)
             elif opcode == PING:
                 raw.send(PONG, payload)
+                self.pongs += 1
             elif opcode == CLOSE:
                 raw.send(CLOSE, payload)
                 return
+
+    def confirms(self):
+        """Waits until a pong has told the client that what it sent has arrived: the pings that
+        come now are those behind it."""
+        before = self.pongs
+        until(lambda: self.pongs >= before + 4)
 
 
 class Accounts(unittest.TestCase):
@@ -68,40 +78,39 @@ class HalfOpen(Accounts):
         keeper = Keeper()
         with raw_server(keeper) as server, middle(server.port, swallowing) as proxy:
             for input in [b"", b"2\n"]:
-                with cat("--ping 200ms --pong-timeout 300ms", proxy.url) as tool:
+                with cat("--ping 100ms --pong-timeout 1s", proxy.url) as tool:
                     tool.input.write(b"1\n")
                     self.assertEqual(tool.output.readline(), b"1\n")
-                    time.sleep(0.3)
+                    keeper.confirms()
                     self.assertIsNone(tool.process.poll())
                     proxy.swallowed = proxy.count
-                    start = time.monotonic()
                     tool.input.write(input)
-                    self.assertEqual(tool.status(3), 69, tool.errors)
-                    self.assertLess(time.monotonic() - start, 1.2)
+                    # Without the pings it would stay as long as its input is open.
+                    self.assertEqual(tool.status(), 69, tool.errors)
                     self.assertIn(b"no pong", tool.errors)
                     self.assertEqual(tool.stats().get("unconfirmed", 0), len(input) // 2)
 
     def test_a_new_connection_instead(self):
         keeper = Keeper()
         with raw_server(keeper) as server, middle(server.port, swallowing) as proxy:
-            with cat("--ping 200ms --pong-timeout 200ms --reconnect --backoff 1ms..5ms",
+            with cat("--ping 100ms --pong-timeout 1s --reconnect --backoff 1ms..5ms",
                      proxy.url) as tool:
                 tool.input.write(b"1\n")
                 self.assertEqual(tool.output.readline(), b"1\n")
-                time.sleep(0.25)  # A pong confirms it.
+                keeper.confirms()
                 proxy.swallowed = 1
                 tool.input.write(b"2\n")
-                until(lambda: proxy.count == 2, within=2)
+                until(lambda: proxy.count == 2)
                 tool.input.write(b"3\n")
                 self.assertEqual(tool.output.readline(), b"3\n")
                 tool.end_input()
-                self.assertEqual(tool.status(3), 1, tool.errors)
+                self.assertEqual(tool.status(), 1, tool.errors)
         self.assertEqual(keeper.lines, [1, 3])
         self.assertEqual(tool.stats()["unconfirmed"], 1)
         self.assertIn(b"1 sent messages were not confirmed", tool.errors)
 
-    def broken(self, how, lines):
-        """A link fails like this while these lines come."""
+    def broken(self, how, lines=None):
+        """A link fails like this while these lines come, or none do."""
         with ExitStack() as stack:
             try:
                 cable = stack.enter_context(link())
@@ -114,27 +123,21 @@ class HalfOpen(Accounts):
             tool.input.write(b"0\n")
             self.assertEqual(tool.output.readline(), b"0\n")
             how(cable)
-            start = time.monotonic()
-            fed(tool, lines)
-            self.assertEqual(tool.status(5), 69, tool.errors)
+            if lines:
+                fed(tool, lines)
+            # But for the missing pong it would stay as long as there are lines.
+            self.assertEqual(tool.status(), 69, tool.errors)
             self.assertIn(b"no pong", tool.errors)
-            # --ping and --pong-timeout, and as much again for a slow machine.
-            self.assertLess(time.monotonic() - start, 1.6)
 
     @staticmethod
     def slowly():
         """A line now and then, without an end."""
-        for number in range(1, 200):
+        for number in itertools.count(1):
             yield b"%d\n" % number
             time.sleep(0.05)
 
-    @staticmethod
-    def late():
-        time.sleep(2)
-        yield b""
-
     def test_a_cable_that_is_pulled(self):
-        self.broken(Link.cut, self.late())
+        self.broken(Link.cut)
 
     def test_a_cable_that_is_pulled_while_lines_come(self):
         """Each line makes the queue of the socket longer, which is no sign of life."""
@@ -148,30 +151,34 @@ class Reconnects(Accounts):
     """Servers that go and come back."""
 
     def test_refused_for_a_while(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
         keeper = Keeper()
         count = 3000
+        ended = [threading.Event(), threading.Event()]
 
         def lines():
+            """A third of them for each server."""
             for number in range(count):
+                if number % 1000 == 0 and number:
+                    ended[number // 1000 - 1].wait(PATIENCE_SECONDS)
                 yield b"%d\n" % number
 
-        with cat("--reconnect --backoff 20ms..100ms --rate 2000/s", f"ws://127.0.0.1:{port}/"
-                 ) as tool:
+        with reserved() as port, \
+                cat("--reconnect --backoff 20ms..100ms --rate 2000/s", f"ws://127.0.0.1:{port}/"
+                    ) as tool:
             received = []
             reader = threading.Thread(
                 target=lambda: received.extend(tool.output.read().split()), daemon=True)
             reader.start()
             fed(tool, lines())
             time.sleep(0.3)
-            for _ in range(2):
+            for number in range(2):
                 before = len(keeper.lines)
                 with raw_server(keeper, port=port):
                     until(lambda: len(keeper.lines) > before + 600)
+                ended[number].set()
                 time.sleep(0.3)
             with raw_server(keeper, port=port):
-                status = tool.status(10)
+                status = tool.status()
             reader.join()
         stats = tool.stats()
         self.assertEqual(status, 1 if "not confirmed" in str(tool.errors) else 0, tool.errors)
@@ -202,12 +209,11 @@ class Reconnects(Accounts):
 
         with raw_server(answer) as server, \
                 cat("--reconnect --backoff 1ms..5ms --buffer 50", server.url) as tool:
-            self.assertTrue(broken.wait(5))
-            time.sleep(0.1)
+            self.assertTrue(broken.wait(PATIENCE_SECONDS))
             fed(tool, [b"%d\n" % number for number in range(count)])
-            time.sleep(0.3)
+            tool.rests()
             drained(tool)
-            self.assertEqual(tool.status(10), 0, tool.errors)
+            self.assertEqual(tool.status(), 0, tool.errors)
         self.settle(keeper.lines, tool.stats(), count)
         self.assertEqual(keeper.lines, list(range(count)))
 
@@ -222,39 +228,39 @@ class Reconnects(Accounts):
                 while True:
                     raw.send(TEXT, b"1" * 60_000)
             except TimeoutError:
-                time.sleep(0.2)
+                tool.rests()
                 raw.reset()
+                broken.set()
 
         def lines():
             for number in range(1600):
                 if number == 800:
-                    time.sleep(1)
+                    broken.wait(PATIENCE_SECONDS)
                 yield b"%d %s\n" % (number, b"x" * 8000)
 
         for policy in ["block", "drop-oldest", "drop-newest"]:
-            keeper = Keeper()
+            keeper, broken = Keeper(), threading.Event()
             with self.subTest(policy), raw_server(answer) as server, \
                     cat(f"-t --reconnect --backoff 1ms..5ms --buffer 5 --overflow={policy}",
                         server.url) as tool:
                 fed(tool, lines())
-                time.sleep(1.3)
+                self.assertTrue(broken.wait(PATIENCE_SECONDS))
+                tool.rests()
                 drained(tool)
-                self.assertIn(tool.status(5), [0, 1], tool.errors)
+                self.assertIn(tool.status(), [0, 1], tool.errors)
                 self.settle(keeper.lines, tool.stats(), 1600)
 
     def test_lines_that_are_dropped(self):
         """The counters say what --overflow did while there was nobody."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
         for policy, first in [("drop-oldest", 2990), ("drop-newest", 0)]:
             keeper = Keeper()
-            with self.subTest(policy), cat(
+            with self.subTest(policy), reserved() as port, cat(
                     f"--reconnect --backoff 50ms..100ms --buffer 10 --overflow={policy}",
                     f"ws://127.0.0.1:{port}/") as tool:
                 fed(tool, [b"%d\n" % number for number in range(3000)]).join()
-                time.sleep(0.1)
+                until(lambda: tool.unread() == 0)
                 with raw_server(keeper, port=port):
-                    self.assertEqual(tool.status(5), 1, tool.errors)
+                    self.assertEqual(tool.status(), 1, tool.errors)
                 self.assertEqual(keeper.lines, list(range(first, first + 10)))
                 self.assertEqual(tool.stats()["dropped"], 2990)
                 self.settle(keeper.lines, tool.stats(), 3000)
@@ -290,8 +296,17 @@ class Chaos(Authorised):
 
     def test_numbered_lines(self):
         count = 5000
-        start = random.SystemRandom().randrange(1 << 32)
+        start = seed()
         problems = []
+
+        def lines(keeper, pad):
+            """Not far ahead of what arrives, for what is on its way is what a break may lose."""
+            for number in range(count):
+                patience = time.monotonic() + 0.02
+                while number - (keeper.lines[-1] if keeper.lines else 0) > 50 \
+                        and time.monotonic() < patience:
+                    time.sleep(0.001)
+                yield b"%d%s\n" % (number, pad)
 
         def one(seed):
             keeper = Keeper()
@@ -306,7 +321,7 @@ class Chaos(Authorised):
                     cat(f"--reconnect --backoff 1ms..5ms --rate 2500/s --ping 50ms"
                         f" --close-timeout 500ms {options}",
                         server.url.replace(str(server.port), str(proxy.port))) as tool:
-                fed(tool, [b"%d%s\n" % (number, pad) for number in range(count)])
+                fed(tool, lines(keeper, pad))
                 received = [int(line) for line in tool.output.read().split()]
                 try:
                     # 69 when the last connection broke in its close.
@@ -316,7 +331,7 @@ class Chaos(Authorised):
                     self.assertGreater(len(keeper.lines), count // 2)
                     self.assertEqual(received, sorted(set(received)))
                     self.assertLessEqual(set(received), set(keeper.lines))
-                except AssertionError as problem:
+                except Exception as problem:
                     problems.append(f"seed {seed}: {problem}")
 
         threads = [threading.Thread(target=one, args=[start + each]) for each in range(6)]
@@ -330,12 +345,13 @@ class Chaos(Authorised):
 class Secure(Authorised):
     """Faults below TLS, or in it."""
 
-    def ends(self, answer, statuses, options="", within=3.0):
+    def ends(self, answer, statuses, options=""):
         with raw_server(answer, tls=self.context) as server, \
-                cat(f"-t --cacert {self.authority.certificate} {options}", server.url) as tool:
+                cat(f"-t --close-timeout 100s --cacert {self.authority.certificate} {options}",
+                    server.url) as tool:
             output = tool.output.read()
-            self.assertIn(tool.status(5), statuses, tool.errors)
-            self.assertLess(tool.elapsed, within)
+            self.assertIn(tool.status(), statuses, tool.errors)
+            self.assertLess(tool.elapsed, 50)
             self.tool = tool
         return output
 
@@ -372,15 +388,15 @@ class Secure(Authorised):
 
     def test_a_peer_that_stops_reading(self):
         with raw_server(silent, tls=self.context) as server, \
-                cat(f"-t --cacert {self.authority.certificate} --ping 500ms --pong-timeout 500ms",
+                cat(f"-t --cacert {self.authority.certificate} --ping 500ms --pong-timeout 4s",
                     server.url) as tool:
             fed(tool, [b"%0200d\n" % number * 100 for number in range(10_000)])
-            time.sleep(0.4)
+            until(lambda: tool.unread() > 0)
+            tool.rests()
             before = tool.peak_kib()
             time.sleep(0.2)
             self.assertLess(tool.peak_kib() - before, 700)
-            self.assertEqual(tool.status(4), 69, tool.errors)
-            self.assertLess(tool.elapsed, 2.5)
+            self.assertEqual(tool.status(), 69, tool.errors)
 
     def test_many(self):
         """Neither descriptors nor memory are lost with so many connections."""

@@ -7,7 +7,7 @@ import struct
 import time
 import unittest
 
-from faults import MEMORY_KIB, Cat, until
+from faults import MEMORY_KIB, Cat, resting, until
 from peers import PATIENCE_SECONDS
 from raw_peers import CLOSE, TEXT
 from ws_peers import listening
@@ -65,16 +65,20 @@ class Clients(unittest.TestCase):
 
     def test_the_server_hangs_up_at_once(self):
         """RFC 6455, section 7.1.1: it is the server that ends the connection."""
-        with listening("-t") as tool, connected(tool.port) as connection:
-            start = time.monotonic()
-            connection.sendall(masked(CLOSE, b"\x03\xe8"))
-            self.assertEqual(rest(connection), b"\x88\x02\x03\xe8")
-            self.assertLess(time.monotonic() - start, 0.5)
-            connection.close()
-            self.assertEqual(tool.status(), 0)
+        took = []
+        for _ in range(5):
+            with listening("-t") as tool, connected(tool.port) as connection:
+                start = time.monotonic()
+                connection.sendall(masked(CLOSE, b"\x03\xe8"))
+                self.assertEqual(rest(connection), b"\x88\x02\x03\xe8")
+                took.append(time.monotonic() - start)
+                connection.close()
+                self.assertEqual(tool.status(), 0)
+        # One that waits first for the client to hang up does so each time.
+        self.assertLess(min(took), 0.5)
 
     def test_one_that_says_nothing(self):
-        with listening("-q -t --keep-listening --connect-timeout 300ms") as tool:
+        with listening("-q -t --keep-listening --connect-timeout 1s") as tool:
             with connected(tool.port, b"") as mute, connected(tool.port) as other:
                 other.sendall(masked(TEXT, b"one"))
                 self.assertEqual(tool.process.stdout.readline(), b"one\n")
@@ -82,7 +86,7 @@ class Clients(unittest.TestCase):
 
     def test_one_that_is_dead(self):
         with listening("-q -t --ping 100ms --pong-timeout 200ms") as tool, connected(tool.port):
-            self.assertEqual(tool.process.wait(2), 69)
+            self.assertEqual(tool.status(), 69)
 
     def test_an_echo_to_one_that_does_not_read(self):
         for piece in [masked(TEXT) * 10_000, masked(TEXT, b"1") * 10_000,
@@ -110,12 +114,12 @@ class Clients(unittest.TestCase):
         for request in [b"", b"GET / HTTP/1.1\r\nHost", REQUEST]:
             with self.subTest(request), listening("-q -t --keep-listening") as tool, \
                     connected(tool.port, request) as connection:
-                time.sleep(0.1)
+                resting(tool.process)
                 tool.process.send_signal(signal.SIGTERM)
                 if request == REQUEST:
                     self.assertEqual(connection.recv(100), b"\x88\x02\x03\xe9")
                     connection.sendall(masked(CLOSE, b"\x03\xe9"))
-                self.assertEqual(tool.process.wait(2), 0)
+                self.assertEqual(tool.status(), 0)
 
     def test_descriptors(self):
         with listening("-q -t --keep-listening") as tool:
@@ -125,5 +129,5 @@ class Clients(unittest.TestCase):
                     rest(connection)
                 if number == 20:
                     before = Cat(tool.process).peak_kib()
-            until(lambda: Cat(tool.process).descriptors() < 12, within=3)
+            until(lambda: Cat(tool.process).descriptors() < 12)
             self.assertLess(Cat(tool.process).peak_kib() - before, 700)
