@@ -7,7 +7,6 @@ import select
 import socket
 import struct
 import subprocess
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 

@@ -5,7 +5,6 @@ import hashlib
 import re
 import socket
 import struct
-import threading
 from contextlib import contextmanager
 
 from peers import PATIENCE_SECONDS, accepting, shut

@@ -285,6 +285,18 @@ def decode(*arguments, status=0, input=b"", options=SOON, **environment):
     return done
 
 
+def each_of(seen, paths, *options, **more):
+    """The records of the URL of each path, and the path: a process reads many of them."""
+    paths = list(paths)
+    for at in range(0, len(paths), 25):
+        urls = {f"{seen.url}{path}": path for path in paths[at:at + 25]}
+        records = {url: [] for url in urls}
+        for each in decode("--tag-source", *options, *urls, **more).records:
+            records[each.pop("source")].append(each)
+        for url, path in urls.items():
+            yield records[url], path
+
+
 class Running(Cat):
     """An sse-decode that runs."""
 

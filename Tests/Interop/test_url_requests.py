@@ -11,8 +11,8 @@ import unittest
 
 from authority import Authority, server_context
 from peers import ENVIRONMENT, PATIENCE_SECONDS, seed, until
-from sse_peers import (IDLE, STREAM, Files, chunks, cut, decode, decoding, event, held, none,
-                       record, redirect, reply, stream, web, zipped)
+from sse_peers import (IDLE, STREAM, Files, chunks, cut, decode, decoding, each_of, event, held,
+                       none, record, redirect, reply, stream, web, zipped)
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
@@ -33,18 +33,6 @@ def values(records):
         if sorted(each) != ["data", "event"] or each["event"] != "message":
             raise AssertionError(f"no plain record: {each}")
     return [json.loads(each["data"]) for each in records]
-
-
-def each_of(seen, numbers):
-    """The records of one URL for each of these numbers, and the number. A tool reads many."""
-    numbers = list(numbers)
-    for at in range(0, len(numbers), 25):
-        urls = {f"{seen.url}{number}": number for number in numbers[at:at + 25]}
-        records = {url: [] for url in urls}
-        for each in decode("--tag-source", *urls).records:
-            records[each.pop("source")].append(each)
-        for url, number in urls.items():
-            yield records[url], number
 
 
 class Requests(Files):
@@ -173,8 +161,9 @@ class Requests(Files):
                         redirect(302, "/?key=s3cret-2"), stream(type="text/html")]:
             for format in ["text", "json"]:
                 with self.subTest(failing, format=format), web([failing, none]) as seen:
-                    command = ["-v", "--all", "--tag-source", "--stats", *IDLE, "--log-format", format,
-                               "--bearer-file", token, "--cookie", "a=s3cret-3", "-H", "X-Key: s3cret-4",
+                    command = ["-v", "--all", "--tag-source", "--stats", *IDLE,
+                               "--log-format", format, "--bearer-file", token,
+                               "--cookie", "a=s3cret-3", "-H", "X-Key: s3cret-4",
                                "--query", "key=s3cret-5", "--body", "s3cret-6",
                                seen.url + "?token=s3cret-7"]
                     with decoding(*command) as tool:
@@ -801,9 +790,9 @@ class Sources(Files):
         self.assertEqual(done.records, wanted)
         # A pipe that stays open: it is the clock that lets go.
         with web([held()]) as seen:
-            process = subprocess.Popen(["sse-decode", "-d", "--reorder", ".n", "--max-wait", "200ms",
-                                        seen.url, "-"], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, env=ENVIRONMENT)
+            command = ["sse-decode", "-d", "--reorder", ".n", "--max-wait", "200ms", seen.url, "-"]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       env=ENVIRONMENT)
             with process:
                 clock = threading.Timer(PATIENCE_SECONDS, process.kill)
                 clock.start()

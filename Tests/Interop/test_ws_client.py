@@ -237,7 +237,7 @@ class Staying(unittest.TestCase):
                     seen.url) as tool:
             tool.end_input()
             self.assertEqual(tool.status(), 69, tool.errors)
-            self.assertLess(tool.elapsed, 4)
+            self.assertLess(tool.elapsed, 8)
 
     def test_a_new_connection(self):
         async def answer(connection, seen):

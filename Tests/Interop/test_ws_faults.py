@@ -102,7 +102,7 @@ class Lost(unittest.TestCase):
 class Handshakes(unittest.TestCase):
     """What never becomes a connection ends in time."""
 
-    def fails(self, answer, status=69, scheme="ws", timeout="300ms", within=4,
+    def fails(self, answer, status=69, scheme="ws", timeout="300ms", within=8,
               said=b"--connect-timeout", options=""):
         with raw_server(answer, opens=False) as seen:
             url = seen.url.replace("ws:", f"{scheme}:")
@@ -150,7 +150,7 @@ class Handshakes(unittest.TestCase):
                 time.sleep(0.05)
 
         self.fails(answer, timeout="100s", within=50, said=b"500")
-        self.fails(slow, timeout="1s", within=5, said=b"500")
+        self.fails(slow, timeout="1s", within=8, said=b"500")
 
     def test_redirects_without_an_end(self):
         """The time is that of all of them together."""
