@@ -562,7 +562,7 @@ class ExactlyOnce(Files):
         with web(Numbered(count, chance)) as seen:
             command = ["--exactly-once", "--output", output, "--state", state,
                        "--state-interval", chance.choice(["1ms", "20ms"]), seen.url]
-            while kills < 30:
+            while kills < 20:
                 before = seen.count
                 with decoding(*command) as tool:
                     until(lambda: seen.count > before or tool.process.poll() is not None)

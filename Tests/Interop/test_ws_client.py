@@ -54,8 +54,8 @@ class Messages(unittest.TestCase):
         async def answer(connection, seen):
             for size in [1, 7, 1000]:
                 for message in MESSAGES:
-                    # At most some thousand frames for each.
-                    step = max(size, len(message) // 2000)
+                    # At most some hundred frames for each.
+                    step = max(size, len(message) // 500)
                     parts = [message[at:at + step] for at in range(0, len(message), step)]
                     # Iterables are sent as fragments, and the last one of all is empty.
                     await connection.send(parts or [message])
@@ -99,9 +99,9 @@ class Messages(unittest.TestCase):
         self.assertEqual(seen.messages, [b"one", b"", b"z" * 100_000])
 
     def test_many(self):
-        lines = b"".join(b'{"n":%d}\n' % number for number in range(20_000))
+        lines = b"".join(b'{"n":%d}\n' % number for number in range(10_000))
         with websockets_server() as seen:
-            self.assertEqual(run(f"ws-cat --no-close -n 20000 {seen.url}", lines), lines)
+            self.assertEqual(run(f"ws-cat --no-close -n 10000 {seen.url}", lines), lines)
 
 
 class Conversations(unittest.TestCase):

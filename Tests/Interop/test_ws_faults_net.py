@@ -387,16 +387,20 @@ class Secure(Authorised):
         self.assertEqual(self.ends(answer, [0]), b"one\n" * 10_000)
 
     def test_a_peer_that_stops_reading(self):
+        lines = [b"%0200d\n" % number * 100 for number in range(10_000)]
+        options = f"-t --cacert {self.authority.certificate} --ping 300ms --pong-timeout"
         with raw_server(silent, tls=self.context) as server, \
-                cat(f"-t --cacert {self.authority.certificate} --ping 500ms --pong-timeout 4s",
-                    server.url) as tool:
-            fed(tool, [b"%0200d\n" % number * 100 for number in range(10_000)])
+                cat(f"{options} 1000s", server.url) as tool, \
+                cat(f"{options} 400ms", server.url) as other:
+            fed(tool, lines)
+            fed(other, lines)
             until(lambda: tool.unread() > 0)
             tool.rests()
             before = tool.peak_kib()
             time.sleep(0.2)
             self.assertLess(tool.peak_kib() - before, 700)
-            self.assertEqual(tool.status(), 69, tool.errors)
+            self.assertEqual(other.status(), 69, other.errors)
+            self.assertIn(b"no pong", other.errors)
 
     def test_many(self):
         """Neither descriptors nor memory are lost with so many connections."""

@@ -29,8 +29,8 @@ class WebSockets(unittest.TestCase):
                 back = []
                 for message in MESSAGES:
                     if fragment:
-                        # At most some thousand frames for each.
-                        step = max(fragment, len(message) // 2000)
+                        # At most some hundred frames for each.
+                        step = max(fragment, len(message) // 500)
                         await connection.send([message[at:at + step] for at in
                                                range(0, len(message), step)] or [message])
                     else:
