@@ -25,7 +25,7 @@ from peers import ENVIRONMENT, PATIENCE_SECONDS
 ID = re.compile(r"([0-9a-z]+)-([0-9]+)")
 
 
-def until(condition, what="", seconds=PATIENCE_SECONDS):
+def until(condition, what="", seconds=PATIENCE_SECONDS, pause=0.005):
     """What the condition comes to, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -34,7 +34,18 @@ def until(condition, what="", seconds=PATIENCE_SECONDS):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or condition}")
-        time.sleep(0.005)
+        time.sleep(pause)
+
+
+def resident(server, what="VmRSS"):
+    """MiB."""
+    text = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(text.split(f"{what}:")[1].split()[0]) / 1024
+
+
+def processor_seconds(server):
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def sequence(id):
@@ -493,7 +504,8 @@ class Server:
             stdin=subprocess.PIPE if input == "pipe" else input,
             stdout=subprocess.PIPE if read_output else subprocess.DEVNULL,
             stderr=subprocess.PIPE, cwd=self.path, env=ENVIRONMENT | variables)
-        self.clock = threading.Timer(3 * PATIENCE_SECONDS, self.process.kill)
+        # What a test forgot must not go on for ever.
+        self.clock = threading.Timer(10 * PATIENCE_SECONDS, self.process.kill)
         self.clock.daemon = True
         self.clock.start()
         self.output, self.errors = [], []
@@ -548,13 +560,33 @@ class Server:
         self.newest = lines[-1]
 
     def settled(self):
-        """Waits until what was fed is in, and each worker knows it."""
+        """Waits until what was fed is in, and each worker has it."""
         until(lambda: self.metric("events_in_total") >= self.fed, f"{self.fed} events in")
+        self.idle()
         newest = json.loads(self.newest)
         if "-r" in self.options:
             newest = newest["data"]
         if "0" not in self.options:
-            until(lambda: all(self.ask("/last").data == [newest] for _ in range(6)), "the newest")
+            until(lambda: self.ask("/last").data == [newest], "the newest")
+
+    def idle(self):
+        """Waits until all of its threads wait at the same time: what one had for another is taken,
+        and what there is to send is sent, as far as clients take it."""
+        def turns():
+            """How often each thread began to wait; none while one does not."""
+            waits = {}
+            try:
+                for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+                    text = (thread / "status").read_text()
+                    if text.split("State:")[1].split()[0] != "S":
+                        return None
+                    waits[thread.name] = re.findall(r"ctxt_switches:\s*(\d+)", text)
+            except OSError:
+                return None  # One has just ended.
+            return waits
+
+        # None has run between the two looks, so all have waited between them.
+        until(lambda: (first := turns()) and first == turns(), "its threads wait")
 
     def end(self):
         self.process.stdin.close()
@@ -663,7 +695,7 @@ class Server:
         return total
 
     def reaches(self, count, name, at_least=False, **labels):
-        """Counters are gathered now and then, so that this waits for a moment."""
+        """Counters are gathered now and then, so that this waits for them."""
         seen = []
 
         def reached():
@@ -671,7 +703,7 @@ class Server:
             return seen[0] == count or at_least and seen[0] > count
 
         try:
-            until(reached, seconds=3)
+            until(reached)
         except AssertionError:
             raise AssertionError(f"{name} {labels}: {seen[0]}, not {count}") from None
 

@@ -386,7 +386,7 @@ class Crowd:
         while len(self.halves) > 200:
             self.halves.pop(0).close()
 
-    def until(self, condition, what="", seconds=PATIENCE_SECONDS):
+    def until(self, condition, what="", seconds=3 * PATIENCE_SECONDS):
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -399,7 +399,7 @@ class Crowd:
         self.until(lambda: all(each.head or each.transport == "poll" for each in self.members),
                    "all heads")
 
-    def settle(self, feed, members=None, seconds=PATIENCE_SECONDS):
+    def settle(self, feed, members=None, seconds=3 * PATIENCE_SECONDS):
         """Waits until each has the last of what it is to get."""
         waiting = {}
         for member in self.members if members is None else members:

@@ -19,22 +19,11 @@ from pathlib import Path
 
 from broken_nets import link
 from peers import ENVIRONMENT, PATIENCE_SECONDS
-from serve_bed import RawWS, Wire, refused, serve, until
+from serve_bed import RawWS, Wire, processor_seconds, refused, resident, serve, until
 from serve_crowd import TRANSPORTS, Crowd, Feed
 from sse_peers import seed
 
-PATIENT = "--channel-from .c --history 1000000 --slow-after 20s"
-
-
-def resident(server, what="VmRSS"):
-    """MiB."""
-    text = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(text.split(f"{what}:")[1].split()[0]) / 1024
-
-
-def processor_seconds(server):
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+PATIENT = "--channel-from .c --history 1000000 --slow-after 1m"
 
 
 def percentile(values, part):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Interop"))
 
-from serve_bed import Wire, serve, until  # noqa: E402
+from serve_bed import Wire, processor_seconds, resident, serve  # noqa: E402
 from serve_crowd import TRANSPORTS, Crowd, Feed, Member  # noqa: E402
 
 CHANNELS = ["eu.trade", "eu.quote", "us.trade", "us.quote", "news"]
@@ -131,16 +131,6 @@ class Publishers:
         lines = self.server.published(self.accepted)
         if [line["data"]["p"] for line in lines] != list(range(self.accepted)):
             raise AssertionError("standard output is not what was published")
-
-
-def resident(server):
-    text = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0]) / 1024
-
-
-def processor_seconds(server):
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def slope(samples):
