@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import socket
@@ -587,6 +588,17 @@ class Server:
 
         # None has run between the two looks, so all have waited between them.
         until(lambda: (first := turns()) and first == turns(), "its threads wait")
+
+    def waits(self):
+        """Waits until it takes no more of its input, though there is some. The events in so far."""
+        def taken():
+            if select.select([], [self.process.stdin], [], 0)[1]:
+                return None  # There is room in the pipe.
+            before = self.metric("events_in_total")
+            self.idle()
+            return before if self.metric("events_in_total") == before else None
+
+        return until(taken, "it takes no more")
 
     def end(self):
         self.process.stdin.close()
