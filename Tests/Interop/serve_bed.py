@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from websockets.sync.client import connect, unix_connect
 
 from peers import ENVIRONMENT, PATIENCE_SECONDS
 
+HOSTS = itertools.count(1)
 ID = re.compile(r"([0-9a-z]+)-([0-9]+)")
 
 
@@ -47,6 +49,14 @@ def resident(server, what="VmRSS"):
 def processor_seconds(server):
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def own_address():
+    """An address and a port for a server that comes back to it. While it is away, nobody else gets
+    the port: the address is of this process and of this call."""
+    host = f"127.{1 + os.getpid() % 254}.{os.getpid() // 254 % 256}.{next(HOSTS)}"
+    with socket.create_server((host, 0)) as listener:
+        return f"{host}:{listener.getsockname()[1]}"
 
 
 def sequence(id):
@@ -517,6 +527,7 @@ class Server:
             reader.start()
         self.port = None
         self.address = self.host = None
+        self.listen = listen.rpartition(":")[0]
         if listen.startswith("unix:"):
             self.address, self.host = str(self.path / listen[5:]), "localhost"
         if starts:
@@ -543,8 +554,8 @@ class Server:
             raise
         if not self.address:
             self.port = int(self.port_file.read_text())
-            self.address = ("127.0.0.1", self.port)
-            self.host = f"127.0.0.1:{self.port}"
+            self.address = (self.listen, self.port)
+            self.host = f"{self.listen}:{self.port}"
 
     # The publisher
 
