@@ -318,7 +318,10 @@ class Member:
         self.last = self.head.get("stream-cursor") or self.last
         self.head = self.inflater = None
         self.socket.setblocking(True)
-        self.socket.sendall(self.request())
+        try:
+            self.socket.sendall(self.request())
+        except ConnectionError:
+            return self.leave()  # Not kept for so long.
         self.socket.setblocking(False)
 
     def record(self, line):
