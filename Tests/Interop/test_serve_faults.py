@@ -7,7 +7,6 @@ import random
 import resource
 import select
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -120,6 +119,8 @@ class Neighbours(unittest.TestCase):
                 processes.append(subprocess.Popen(
                     ["bash", "-c", script,
                      ["/events", "/stream?since=earliest", "/poll"][number % 3]]))
+                self.addCleanup(processes[-1].wait)
+                self.addCleanup(processes[-1].kill)
             # Those, and a client of each transport.
             until(lambda: server.metric("connections") >= 60 + len(TRANSPORTS), "all are there")
             for process in processes[::3]:

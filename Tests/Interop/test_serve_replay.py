@@ -9,7 +9,7 @@ import unittest
 from urllib.parse import quote
 
 from peers import ENVIRONMENT, PATIENCE_SECONDS
-from serve_bed import Server, own_address, sequence, serve, until
+from serve_bed import Server, own_address, serve, until
 from sse_peers import seed
 
 

@@ -1,13 +1,12 @@
 """stream-serve's events over WebSocket: records, subscriptions, questions, frames."""
 
 import json
-import re
 import time
 import unittest
 
 from websockets.exceptions import InvalidStatus
 
-from serve_bed import ID, RawWS, sequence, serve, until
+from serve_bed import ID, RawWS, sequence, serve
 
 
 class Messages(unittest.TestCase):
