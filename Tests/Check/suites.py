@@ -36,7 +36,7 @@ def suites(options):
             "corpus", [sys.executable, TESTS / "Corpus/check.py"], only)),
         Suite("demo", lambda only: program("demo", [TESTS / "demo.sh", tools], only)),
         Suite("soak", lambda only: program(
-            "soak", [python, TESTS / "Soak/soak.py", tools, "--seconds", "60"], only, seconds=75)),
+            "soak", [python, TESTS / "Soak/soak.py", tools, "--turns", "2000"], only, seconds=60)),
         Suite("autobahn", lambda only: program(
             "autobahn", [python, TESTS / "Conformance/run.py", "--tools", tools, "--build",
                          str(options.build), "--set", "short"], only, seconds=300)),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
-from peers import ENVIRONMENT, PATIENCE_SECONDS
+import peers
+from peers import ENVIRONMENT
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])),
                 None)
@@ -22,6 +23,8 @@ OPTIONS = ["--headless=new", "--remote-debugging-port=0", "--no-first-run", "--n
            "--disable-dev-shm-usage", "--disable-gpu", "--mute-audio", "--hide-scrollbars",
            "--disable-features=OptimizationHints,MediaRouter,DialMediaRouteProvider"]
 POLL_SECONDS = 0.05
+# It is many processes, each of which waits for its turn on a busy machine.
+PATIENCE_SECONDS = 3 * peers.PATIENCE_SECONDS
 
 
 class BrowserError(Exception):
@@ -90,6 +93,7 @@ class Browser:
         page = self.pages[session] = Page(self, target, session)
         for domain in ["Page", "Runtime", "Log", "Network"]:
             page.call(f"{domain}.enable")
+        page.call("Performance.enable", timeDomain="threadTicks")
         # Else only the tab in front draws and has timers that are on time.
         page.call("Emulation.setFocusEmulationEnabled", enabled=True)
         page.look(width, height, scheme)
@@ -153,6 +157,12 @@ class Page:
             raise BrowserError(details.get("exception", {}).get("description")
                                or details["text"])
         return answer["result"].get("value")
+
+    def processor_seconds(self):
+        """What its thread has used."""
+        [seconds] = [each["value"] for each in self.call("Performance.getMetrics")["metrics"]
+                     if each["name"] == "TaskDuration"]
+        return seconds
 
     def until(self, expression, patience=PATIENCE_SECONDS):
         return until(lambda: self.evaluate(expression), expression, patience)

@@ -3,9 +3,11 @@
 import base64
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import socket
@@ -22,10 +24,11 @@ from websockets.sync.client import connect, unix_connect
 
 from peers import ENVIRONMENT, PATIENCE_SECONDS
 
+HOSTS = itertools.count(1)
 ID = re.compile(r"([0-9a-z]+)-([0-9]+)")
 
 
-def until(condition, what="", seconds=PATIENCE_SECONDS):
+def until(condition, what="", seconds=PATIENCE_SECONDS, pause=0.005):
     """What the condition comes to, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -34,7 +37,26 @@ def until(condition, what="", seconds=PATIENCE_SECONDS):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or condition}")
-        time.sleep(0.005)
+        time.sleep(pause)
+
+
+def resident(server, what="VmRSS"):
+    """MiB."""
+    text = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(text.split(f"{what}:")[1].split()[0]) / 1024
+
+
+def processor_seconds(server):
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def own_address():
+    """An address and a port for a server that comes back to it. While it is away, nobody else gets
+    the port: the address is of this process and of this call."""
+    host = f"127.{1 + os.getpid() % 254}.{os.getpid() // 254 % 256}.{next(HOSTS)}"
+    with socket.create_server((host, 0)) as listener:
+        return f"{host}:{listener.getsockname()[1]}"
 
 
 def sequence(id):
@@ -493,7 +515,8 @@ class Server:
             stdin=subprocess.PIPE if input == "pipe" else input,
             stdout=subprocess.PIPE if read_output else subprocess.DEVNULL,
             stderr=subprocess.PIPE, cwd=self.path, env=ENVIRONMENT | variables)
-        self.clock = threading.Timer(3 * PATIENCE_SECONDS, self.process.kill)
+        # What a test forgot must not go on for ever.
+        self.clock = threading.Timer(10 * PATIENCE_SECONDS, self.process.kill)
         self.clock.daemon = True
         self.clock.start()
         self.output, self.errors = [], []
@@ -504,6 +527,7 @@ class Server:
             reader.start()
         self.port = None
         self.address = self.host = None
+        self.listen = listen.rpartition(":")[0]
         if listen.startswith("unix:"):
             self.address, self.host = str(self.path / listen[5:]), "localhost"
         if starts:
@@ -530,8 +554,8 @@ class Server:
             raise
         if not self.address:
             self.port = int(self.port_file.read_text())
-            self.address = ("127.0.0.1", self.port)
-            self.host = f"127.0.0.1:{self.port}"
+            self.address = (self.listen, self.port)
+            self.host = f"{self.listen}:{self.port}"
 
     # The publisher
 
@@ -548,13 +572,44 @@ class Server:
         self.newest = lines[-1]
 
     def settled(self):
-        """Waits until what was fed is in, and each worker knows it."""
+        """Waits until what was fed is in, and each worker has it."""
         until(lambda: self.metric("events_in_total") >= self.fed, f"{self.fed} events in")
+        self.idle()
         newest = json.loads(self.newest)
         if "-r" in self.options:
             newest = newest["data"]
         if "0" not in self.options:
-            until(lambda: all(self.ask("/last").data == [newest] for _ in range(6)), "the newest")
+            until(lambda: self.ask("/last").data == [newest], "the newest")
+
+    def idle(self):
+        """Waits until all of its threads wait at the same time: what one had for another is taken,
+        and what there is to send is sent, as far as clients take it."""
+        def turns():
+            """How often each thread began to wait; none while one does not."""
+            waits = {}
+            try:
+                for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+                    text = (thread / "status").read_text()
+                    if text.split("State:")[1].split()[0] != "S":
+                        return None
+                    waits[thread.name] = re.findall(r"ctxt_switches:\s*(\d+)", text)
+            except OSError:
+                return None  # One has just ended.
+            return waits
+
+        # None has run between the two looks, so all have waited between them.
+        until(lambda: (first := turns()) and first == turns(), "its threads wait")
+
+    def waits(self):
+        """Waits until it takes no more of its input, though there is some. The events in so far."""
+        def taken():
+            if select.select([], [self.process.stdin], [], 0)[1]:
+                return None  # There is room in the pipe.
+            before = self.metric("events_in_total")
+            self.idle()
+            return before if self.metric("events_in_total") == before else None
+
+        return until(taken, "it takes no more")
 
     def end(self):
         self.process.stdin.close()
@@ -663,7 +718,7 @@ class Server:
         return total
 
     def reaches(self, count, name, at_least=False, **labels):
-        """Counters are gathered now and then, so that this waits for a moment."""
+        """Counters are gathered now and then, so that this waits for them."""
         seen = []
 
         def reached():
@@ -671,7 +726,7 @@ class Server:
             return seen[0] == count or at_least and seen[0] > count
 
         try:
-            until(reached, seconds=3)
+            until(reached)
         except AssertionError:
             raise AssertionError(f"{name} {labels}: {seen[0]}, not {count}") from None
 

@@ -318,7 +318,10 @@ class Member:
         self.last = self.head.get("stream-cursor") or self.last
         self.head = self.inflater = None
         self.socket.setblocking(True)
-        self.socket.sendall(self.request())
+        try:
+            self.socket.sendall(self.request())
+        except ConnectionError:
+            return self.leave()  # Not kept for so long.
         self.socket.setblocking(False)
 
     def record(self, line):
@@ -386,7 +389,7 @@ class Crowd:
         while len(self.halves) > 200:
             self.halves.pop(0).close()
 
-    def until(self, condition, what="", seconds=PATIENCE_SECONDS):
+    def until(self, condition, what="", seconds=3 * PATIENCE_SECONDS):
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -399,7 +402,7 @@ class Crowd:
         self.until(lambda: all(each.head or each.transport == "poll" for each in self.members),
                    "all heads")
 
-    def settle(self, feed, members=None, seconds=PATIENCE_SECONDS):
+    def settle(self, feed, members=None, seconds=3 * PATIENCE_SECONDS):
         """Waits until each has the last of what it is to get."""
         waiting = {}
         for member in self.members if members is None else members:

@@ -12,17 +12,16 @@ import time
 import unittest
 from pathlib import Path
 
-from peers import ENVIRONMENT
+from peers import ENVIRONMENT, PATIENCE_SECONDS
 from serve_bed import refused, serve, until
 
 
 class EndOfInput(unittest.TestCase):
     def test_clients_are_told(self):
-        with serve() as server, server.sse() as sse, server.ws() as ws, server.stream() as stream, \
-                server.ws("/ws?raw") as raw, server.wire() as poll:
-            poll.request("/poll?wait=30s&channel=none")
+        with serve("--drain 1h") as server, server.sse() as sse, server.ws() as ws, \
+                server.stream() as stream, server.ws("/ws?raw") as raw, server.wire() as poll:
+            poll.request("/poll?wait=60s&channel=none")
             server.reaches(1, "connections", transport="poll")
-            start = time.monotonic()
             server.feed(1)
             server.end()
             first, *end = sse.others()
@@ -39,9 +38,10 @@ class EndOfInput(unittest.TestCase):
             self.assertEqual(raw.code, 1001)
             answer = poll.answer()
             self.assertEqual((answer.status, answer.json()), (200, []))
-            self.assertEqual(server.status(), 0)
             # Nobody is waited for who has got everything.
-            self.assertLess(time.monotonic() - start, 3)
+            for client in [sse, stream, poll]:
+                client.close()
+            self.assertEqual(server.status(), 0)
 
     def test_the_end_is_no_event_to_go_on_from(self):
         """A client that connects again asks for what comes behind its last event."""
@@ -57,51 +57,57 @@ class EndOfInput(unittest.TestCase):
             self.assertEqual(client.event()["event"], "end")
 
     def test_nobody_is_there(self):
-        start = time.monotonic()
-        with serve() as server:
+        with serve("--drain 1h") as server:
             server.feed(1)
             self.assertEqual(server.finish(), 0)
-        self.assertLess(time.monotonic() - start, 3)
 
     def test_everything_is_delivered_first(self):
-        with serve("--send-buffer 4K --slow-after 1h") as server:
+        with serve("--send-buffer 4K --slow-after 1h --drain 1h") as server:
             clients = [server.sse(receive_buffer=4096), server.stream(receive_buffer=4096)]
             texts = [f"{number}{'x' * 1000}" for number in range(3000)]
             server.feed(*texts)
             server.end()
-            time.sleep(0.2)
+            until(lambda: server.ask("/readyz").status == 503, "the end is seen")
             for client in clients:
                 self.assertEqual(client.data(3000), texts)
                 self.assertEqual(len(client.others()), 1)
             self.assertEqual(server.status(), 0)
 
     def test_one_that_does_not_read(self):
-        with serve("--send-buffer 4K --drain 1s --compress=off") as server:
-            server.sse(receive_buffer=4096)
-            server.raw_ws(receive_buffer=4096)
-            server.feed(*("x" * 1000 for _ in range(3000)))
-            server.settled()
-            start = time.monotonic()
-            server.end()
-            # Draining, it is not ready for more.
-            until(lambda: server.ask("/readyz").status == 503, "not ready")
-            self.assertEqual(server.ask("/healthz").status, 200)
-            # Who polls gets what is left, and is then told that there is no more.
-            left = server.ask("/poll?since=last:10&max=20")
-            self.assertEqual((left.status, len(left.json())), (200, 10))
-            over = server.ask(f"/poll?since={left.get('stream-cursor')}&wait=0")
-            self.assertEqual((over.status, over.get("retry-after")), (503, "5"))
-            server.status()
-            self.assertTrue(0.5 < time.monotonic() - start < 3, time.monotonic() - start)
+        for drain in ["1s", "1h"]:
+            with self.subTest(drain), \
+                    serve(f"--send-buffer 4K --drain {drain} --compress=off") as server:
+                server.sse(receive_buffer=4096)
+                server.raw_ws(receive_buffer=4096)
+                server.feed(*("x" * 1000 for _ in range(3000)))
+                server.settled()
+                start = time.monotonic()
+                server.end()
+                if drain == "1s":
+                    server.status()
+                    self.assertGreater(time.monotonic() - start, 0.5)
+                else:
+                    self.drains(server)
+
+    def drains(self, server):
+        """What it answers meanwhile."""
+        # Draining, it is not ready for more.
+        until(lambda: server.ask("/readyz").status == 503, "not ready")
+        self.assertEqual(server.ask("/healthz").status, 200)
+        # Who polls gets what is left, and is then told that there is no more.
+        left = server.ask("/poll?since=last:10&max=20")
+        self.assertEqual((left.status, len(left.json())), (200, 10))
+        over = server.ask(f"/poll?since={left.get('stream-cursor')}&wait=0")
+        self.assertEqual((over.status, over.get("retry-after")), (503, "5"))
 
     def test_no_drain(self):
         with serve("--drain 0 --send-buffer 4K --compress=off") as server:
             server.sse(receive_buffer=4096)
             server.feed(*("x" * 1000 for _ in range(3000)))
             server.settled()
-            start = time.monotonic()
-            server.finish()
-            self.assertLess(time.monotonic() - start, 1)
+            server.end()
+            # Half of what it would wait without the option.
+            server.status(5)
 
     def test_stay(self):
         with serve("--eof=stay") as server, server.sse() as client:
@@ -112,6 +118,7 @@ class EndOfInput(unittest.TestCase):
             with server.sse("/events?since=earliest") as other:
                 self.assertEqual(other.data(2), [1, 2])
             self.assertEqual(server.ask("/readyz").status, 200)
+            client.close()
             server.signal()
             self.assertEqual(server.status(), 0)
 
@@ -132,6 +139,7 @@ class EndOfInput(unittest.TestCase):
             self.assertEqual(client.closing(), 1001)
             client.say(8, b"\x03\xe9")
             self.assertEqual(client.rest(), b"")
+            client.close()
             self.assertEqual(server.status(), 0)
 
 
@@ -175,16 +183,14 @@ class Signals(unittest.TestCase):
     def test_waits_and_idle_connections_hold_nothing_up(self):
         with serve("--publish --drain 500ms") as server, server.wire() as poll, \
                 server.wire() as idle, server.wire() as half:
-            poll.request("/poll?wait=30s")
+            poll.request("/poll?wait=60s")
             server.reaches(1, "connections", transport="poll")
             idle.ask("/healthz")
             half.send("POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[1")
-            start = time.monotonic()
             server.signal()
             self.assertIn(poll.answer().status, [200, 503])
-            self.assertTrue(idle.ended(5))
+            self.assertTrue(idle.ended())
             server.status()
-            self.assertLess(time.monotonic() - start, 3)
 
     def test_before_there_is_anything(self):
         with serve() as server:
@@ -196,12 +202,10 @@ class Signals(unittest.TestCase):
             server.sse(receive_buffer=4096)
             thread = threading.Thread(target=self.feed, args=[server], daemon=True)
             thread.start()
-            time.sleep(0.3)
-            start = time.monotonic()
+            server.waits()
             server.signal()
             server.status()
-            self.assertLess(time.monotonic() - start, 3)
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
 
     @staticmethod
     def feed(server):
@@ -217,7 +221,7 @@ class Signals(unittest.TestCase):
             os.mkfifo(fifo)
             with serve(str(fifo), input=subprocess.DEVNULL) as server:
                 server.signal()
-                self.assertEqual(server.status(5), 0)
+                self.assertEqual(server.status(), 0)
 
 
 class BadInput(unittest.TestCase):
@@ -345,11 +349,11 @@ class Beginnings(unittest.TestCase):
     def test_help_and_version(self):
         for option in ["--help", "-h", "--version", "-V"]:
             done = subprocess.run(["stream-serve", option], capture_output=True, env=ENVIRONMENT,
-                                  timeout=10)
+                                  timeout=PATIENCE_SECONDS)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             self.assertIn(b"stream-serve", done.stdout)
         text = subprocess.run(["stream-serve", "-h"], capture_output=True, env=ENVIRONMENT,
-                              timeout=10).stdout.decode()
+                              timeout=PATIENCE_SECONDS).stdout.decode()
         for option in ["event", "event-from", "id-from", "channel-from", "key-from", "channel",
                        "listen", "port-file", "prefix", "origin", "workers", "heartbeat", "retry",
                        "ping", "pong-timeout", "compress", "compress-level", "history",
@@ -372,7 +376,7 @@ class Words(unittest.TestCase):
                 self.assertEqual(client.data(2), [1, 2])
                 file = server.path / "m.prom"
                 until(lambda: "\nstreamutils_deliveries_total{tool=\"stream-serve\",job=\"m\"} 2\n"
-                      in file.read_text(), "it is counted", 5)
+                      in file.read_text(), "it is counted")
 
     def test_stats(self):
         with serve("--stats --metrics-file m.prom -q") as server, server.sse() as client:
@@ -432,7 +436,7 @@ class Words(unittest.TestCase):
                 with socket.create_connection(("127.0.0.1", int(port.read_text()))) as client:
                     client.sendall(b"POST /publish HTTP/1.1\r\nHost: x\r\n"
                                    b"Content-Length: 1\r\n\r\n1")
-                    self.assertEqual(process.wait(10), -signal.SIGPIPE)
+                    self.assertEqual(process.wait(PATIENCE_SECONDS), -signal.SIGPIPE)
                 self.assertEqual(process.stderr.read(), b"")
             finally:
                 process.kill()

@@ -12,7 +12,7 @@ import unittest
 
 import httpx
 
-from peers import ENVIRONMENT
+from peers import ENVIRONMENT, PATIENCE_SECONDS
 from serve_bed import ID, Server, sequence, serve, until
 
 
@@ -52,7 +52,7 @@ class Polls(unittest.TestCase):
             thread.start()
             while len(got) < 300:
                 query = f"since={cursor}" if cursor else "since=earliest"
-                answer = wire.ask(f"/poll?{query}&wait=5s&max=7")
+                answer = wire.ask(f"/poll?{query}&wait=60s&max=7")
                 got += answer.data
                 cursor = answer.get("stream-cursor")
                 self.assertLessEqual(len(answer.json()), 7)
@@ -65,17 +65,16 @@ class Polls(unittest.TestCase):
         with serve() as server, server.wire() as wire:
             server.feed("old")
             server.settled()
-            wire.request("/poll?wait=10s")
+            wire.request("/poll?wait=60s")
             server.reaches(1, "connections", transport="poll")
-            start = time.monotonic()
             server.feed("new")
             answer = wire.answer()
+            # It waits no longer than for the first.
             self.assertEqual(answer.data, ["new"])
-            self.assertLess(time.monotonic() - start, 1)
             start = time.monotonic()
             answer = wire.ask("/poll?wait=300ms")
             self.assertEqual(answer.json(), [])
-            self.assertTrue(0.25 < time.monotonic() - start < 2)
+            self.assertGreater(time.monotonic() - start, 0.25)
             # Also when nothing came, there is something to go on from.
             server.feed("later")
             server.settled()
@@ -89,14 +88,15 @@ class Polls(unittest.TestCase):
             cursor = answer.get("stream-cursor")
             self.assertTrue(cursor)
             server.feed(1)
-            self.assertEqual(wire.ask(f"/poll?since={cursor}&wait=5s").data, [1])
+            self.assertEqual(wire.ask(f"/poll?since={cursor}&wait=60s").data, [1])
 
     def test_at_once(self):
         with serve() as server, server.wire() as wire:
-            start = time.monotonic()
             for wait in ["0", "0s", "0ms"]:
+                start = time.monotonic()
                 self.assertEqual(wire.ask(f"/poll?wait={wait}").json(), [])
-            self.assertLess(time.monotonic() - start, 1)
+                # Without the parameter it waits for half a minute.
+                self.assertLess(time.monotonic() - start, 15)
 
     def test_bad_queries(self):
         with serve() as server:
@@ -105,7 +105,7 @@ class Polls(unittest.TestCase):
 
     def test_a_filtered_poll_waits_for_its_own(self):
         with serve("--channel-from .c") as server, server.wire() as wire:
-            wire.request("/poll?channel=b&wait=10s")
+            wire.request("/poll?channel=b&wait=60s")
             server.reaches(1, "connections", transport="poll")
             server.feed({"c": "a"}, {"c": "b"})
             self.assertEqual(wire.answer().data, [{"c": "b"}])
@@ -188,7 +188,7 @@ class Streams(unittest.TestCase):
                 self.assertEqual(json.loads(curl.stdout.readline())["data"], number)
             server.end()
             self.assertEqual(json.loads(curl.stdout.readline())["event"], "end")
-            self.assertEqual((curl.stdout.read(), curl.wait(5)), (b"", 0))
+            self.assertEqual((curl.stdout.read(), curl.wait(PATIENCE_SECONDS)), (b"", 0))
             curl.stdout.close()
 
     def test_its_end(self):
@@ -221,7 +221,7 @@ class Streams(unittest.TestCase):
             server.reaches(1, "connections", transport="stream")
             server.feed(*range(50, 100))
             server.end()
-            output, _ = process.communicate(timeout=10)
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
             self.assertEqual(process.returncode, 0)
         *lines, end = output.split(b"\n")[:-1]
         self.assertEqual(lines, [b"%d" % n for n in range(100)])
@@ -352,6 +352,7 @@ class Publishing(unittest.TestCase):
                         self.assertEqual(answer.json()["line"], line)
             server.post("/publish", "good")
             self.assertEqual([record["data"] for record in server.published(1)], ["good"])
+            server.idle()  # Each worker has it.
             self.assertEqual(server.ask("/last?n=10").data, ["good"])
             server.reaches(1, "published_total")
             server.reaches(9, "publish_errors_total", at_least=True)
@@ -387,7 +388,7 @@ class Publishing(unittest.TestCase):
                     answer = wire.answer()
                     self.assertIn(answer.status, [400, 411, 413, 501])
                     # Where its end is nobody knows.
-                    self.assertTrue(wire.ended(5))
+                    self.assertTrue(wire.ended())
 
     def test_curl(self):
         with serve("--publish --echo") as server, server.sse("/events?channel=c") as client:
@@ -504,7 +505,6 @@ class Pages(unittest.TestCase):
                 if target != "/metrics":
                     self.assertEqual(answer.get("content-length"), str(len(full.body)), target)
                 self.assertEqual(answer.get("content-type"), full.get("content-type"))
-            start = time.monotonic()
             answer = wire.ask("/poll?wait=0", "HEAD")
             self.assertEqual(answer.status, 200)
         with serve() as server:
@@ -516,10 +516,9 @@ class Pages(unittest.TestCase):
                     self.assertEqual((answer.status, answer.get("content-type")), (200, kind))
                     # No body, though events come.
                     server.feed(1)
-                    time.sleep(0.05)
+                    server.settled()
                     wire.request("/healthz", fields=["Connection: close"])
                     self.assertNotIn(b"data", wire.rest())
-        self.assertLess(time.monotonic() - start, 5)
 
     def test_prefix(self):
         with serve("--prefix /feeds/one") as server, server.sse("/feeds/one/events") as client, \
@@ -555,7 +554,7 @@ class Keeping(unittest.TestCase):
                     self.assertEqual(answer.status, 200)
                     if closes:
                         self.assertNotEqual(answer.get("connection", "close").lower(), "keep-alive")
-                        self.assertTrue(wire.ended(5))
+                        self.assertTrue(wire.ended())
                     else:
                         self.assertEqual(wire.ask("/healthz").status, 200)
 
@@ -576,7 +575,7 @@ class Keeping(unittest.TestCase):
 
     def test_pipelining_behind_a_wait(self):
         with serve() as server, server.wire() as wire:
-            wire.send("GET /poll?wait=5s HTTP/1.1\r\nHost: x\r\n\r\n"
+            wire.send("GET /poll?wait=60s HTTP/1.1\r\nHost: x\r\n\r\n"
                       "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             server.reaches(1, "connections", transport="poll")
             server.feed(1)
@@ -598,11 +597,11 @@ class Keeping(unittest.TestCase):
                          "GET / HTTP/1.1\r\nHost : x\r\n\r\n", "GET  /healthz HTTP/1.1\r\n\r\n",
                          "GET /healthz HTTP/1.1\r\n\r\n",
                          "GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n"]:
-                with self.subTest(text), server.wire(seconds=5) as wire:
+                with self.subTest(text), server.wire() as wire:
                     wire.send(text.encode("latin-1"))
                     answer = wire.answer()
                     self.assertIn(answer.status, [400, 404, 414, 505])
-                    self.assertTrue(wire.ended(5))
+                    self.assertTrue(wire.ended())
             self.assertEqual(server.ask("/healthz").status, 200)
 
     def test_absolute_targets_and_blank_lines_before(self):
@@ -612,11 +611,12 @@ class Keeping(unittest.TestCase):
 
     def test_other_clients(self):
         with serve("--publish") as server:
-            with httpx.Client(base_url=f"http://{server.host}") as client:
+            with httpx.Client(base_url=f"http://{server.host}",
+                              timeout=PATIENCE_SECONDS) as client:
                 for number in range(5):
                     self.assertEqual(client.post("/publish", json=[number]).json()["accepted"], 1)
                 self.assertEqual(client.get("/healthz").text.strip(), "ok")
-            connection = http.client.HTTPConnection(server.host, timeout=10)
+            connection = http.client.HTTPConnection(server.host, timeout=PATIENCE_SECONDS)
             for _ in range(3):
                 connection.request("GET", "/last?n=5")
                 self.assertEqual(json.loads(connection.getresponse().read()), [])
@@ -723,12 +723,13 @@ class Listening(unittest.TestCase):
             env=ENVIRONMENT, pass_fds=[listener.fileno()])
         listener.close()
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port,
+                                                    timeout=PATIENCE_SECONDS)
             connection.request("GET", "/healthz")
             self.assertEqual(connection.getresponse().status, 200)
             connection.close()
             process.stdin.close()
-            self.assertEqual(process.wait(5), 0)
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
         finally:
             process.kill()
             process.wait()

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import random
 import socket
 import threading
@@ -12,7 +11,9 @@ import zlib
 from pathlib import Path
 from urllib.parse import quote
 
-from serve_bed import RawWS, serve, until
+from peers import PATIENCE_SECONDS
+from serve_bed import RawWS, processor_seconds, resident, serve, until
+from sse_peers import seed
 
 
 class Witness:
@@ -22,17 +23,17 @@ class Witness:
         self.server = server
         self.client = server.sse()
         self.fed = 0
-        self.late = 0
 
     def check(self):
-        start = time.monotonic()
+        spent = processor_seconds(self.server)
         self.server.feed(self.fed)
         if self.client.data() != [self.fed]:
             raise AssertionError("another client missed an event")
         self.fed += 1
-        self.late = max(self.late, time.monotonic() - start)
-        if self.late > 2:
-            raise AssertionError(f"another client waited for {self.late} s")
+        # What the server did meanwhile is what the client waited for.
+        spent = processor_seconds(self.server) - spent
+        if spent > 2:
+            raise AssertionError(f"another client waited for {spent} s of the server's work")
 
 
 class Connections(unittest.TestCase):
@@ -47,7 +48,7 @@ class Connections(unittest.TestCase):
                     self.assertEqual(answer.status, 503)
                     self.assertRegex(answer.get("retry-after"), r"^[1-9]\d*$")
                     self.assertTrue(answer.json()["error"])
-                    self.assertTrue(wire.ended(5))
+                    self.assertTrue(wire.ended())
                 witness.check()
             clients.pop().close()
 
@@ -73,7 +74,7 @@ class Connections(unittest.TestCase):
             # Another address is not meant.
             with socket.create_connection(server.address, source_address=("127.0.0.2", 0)) as other:
                 other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                other.settimeout(5)
+                other.settimeout(PATIENCE_SECONDS)
                 self.assertTrue(other.recv(100).startswith(b"HTTP/1.1 200"))
             clients.pop().close()
             until(lambda: server_free(server), "there is room again")
@@ -134,7 +135,7 @@ class Heads(unittest.TestCase):
                     answer = wire.answer()
                     self.assertEqual(answer.status, 431)
                     self.assertTrue(answer.json()["error"])
-                    self.assertTrue(wire.ended(5))
+                    self.assertTrue(wire.ended())
                 witness.check()
             with server.wire() as wire:
                 wire.request("/healthz?" + "x" * 3000)
@@ -147,14 +148,13 @@ class Heads(unittest.TestCase):
 
     def test_time(self):
         """A head that comes byte by byte (slowloris)."""
-        with serve("--head-timeout 500ms") as server:
+        with serve("--head-timeout 1s") as server:
             witness = Witness(server)
             wires = [server.wire() for _ in range(10)]
-            start = time.monotonic()
-            text = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1000
-            at = 0
-            alive = list(wires)
-            while alive and time.monotonic() - start < 5:
+            text = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 10_000
+            alive, at = list(wires), 0
+            while server.metric("refused_total", reason="timeout") < 10:
+                self.assertLess(at, len(text), "they go on")
                 for wire in list(alive):
                     try:
                         wire.send(text[at:at + 1])
@@ -162,28 +162,26 @@ class Heads(unittest.TestCase):
                         alive.remove(wire)
                 at += 1
                 witness.check()
-                time.sleep(0.03)
-                if time.monotonic() - start > 1:
-                    break
+                time.sleep(0.02)
             for wire in wires:
                 try:
                     self.assertEqual(wire.answer().status, 408)
                 except ConnectionResetError:
-                    pass  # What was sent behind it.
-                self.assertTrue(wire.ended(3))
-            self.assertLess(time.monotonic() - start, 3)
-            server.reaches(10, "refused_total", reason="timeout")
+                    pass  # What was sent after it.
+                self.assertTrue(wire.ended())
+            server.reaches(10, "refused_total", reason="timeout", at_least=True)
 
     def test_time_without_any_byte(self):
-        with serve("--head-timeout 300ms") as server, server.wire() as wire:
+        with serve("--head-timeout 300ms") as server:
             start = time.monotonic()
-            self.assertTrue(wire.ended(5))
-            self.assertTrue(0.2 < time.monotonic() - start < 3)
+            self.assertTrue(server.wire().ended())
+            self.assertGreater(time.monotonic() - start, 0.2)
+            server.reaches(1, "refused_total", reason="timeout", at_least=True)
 
     def test_time_is_for_each_head(self):
-        with serve("--head-timeout 400ms") as server, server.wire() as wire:
+        with serve("--head-timeout 800ms") as server, server.wire() as wire:
             start = time.monotonic()
-            while time.monotonic() - start < 1:
+            while time.monotonic() - start < 1.2:
                 self.assertEqual(wire.ask("/healthz").status, 200)
                 time.sleep(0.1)
             wire.send("GET /heal")
@@ -191,13 +189,13 @@ class Heads(unittest.TestCase):
                 self.assertEqual(wire.answer().status, 408)
             except (ConnectionResetError, AssertionError):
                 pass
-            self.assertTrue(wire.ended(3))
+            self.assertTrue(wire.ended())
 
     def test_streams_have_no_time(self):
-        with serve("--head-timeout 200ms --body-timeout 200ms") as server, server.sse() as sse, \
+        with serve("--head-timeout 500ms --body-timeout 500ms") as server, server.sse() as sse, \
                 server.ws() as ws, server.stream() as stream, server.wire() as poll:
             poll.request("/poll?wait=10s")
-            time.sleep(0.6)
+            time.sleep(1)
             server.feed(1)
             for client in [sse, ws, stream]:
                 self.assertEqual(client.data(), [1])
@@ -224,7 +222,7 @@ class Bodies(unittest.TestCase):
                 for _ in range(5):
                     wire.send(b"100\r\n" + b"x" * 256 + b"\r\n")
                 self.assertEqual(wire.answer().status, 413)
-                self.assertTrue(wire.ended(5))
+                self.assertTrue(wire.ended())
             with server.wire() as wire:
                 wire.request("/publish", "POST", fields=["Transfer-Encoding: chunked"])
                 wire.send(b"fffffffffffffffff\r\n")
@@ -237,12 +235,12 @@ class Bodies(unittest.TestCase):
                         wire.send(b"1;" + b"x" * 10_000)
                 except OSError:
                     pass
-                self.assertTrue(wire.ended(5))
+                self.assertTrue(wire.ended())
             witness.check()
             server.reaches(3, "refused_total", reason="body", at_least=True)
 
     def test_time(self):
-        with serve("--publish --body-timeout 400ms") as server:
+        with serve("--publish --body-timeout 1s") as server:
             witness = Witness(server)
             with server.wire() as wire:
                 start = time.monotonic()
@@ -252,8 +250,8 @@ class Bodies(unittest.TestCase):
                     time.sleep(0.05)
                     witness.check()
                 self.assertEqual(wire.answer().status, 408)
-                self.assertTrue(wire.ended(5))
-                self.assertTrue(0.3 < time.monotonic() - start < 3)
+                self.assertTrue(wire.ended())
+                self.assertGreater(time.monotonic() - start, 0.8)
             server.reaches(1, "refused_total", reason="timeout")
 
     def test_inflated(self):
@@ -266,10 +264,10 @@ class Bodies(unittest.TestCase):
                                   ["Content-Encoding: gzip"]),
                                  (gzip.compress(value + b"\n") * 3,
                                   ["Content-Type: application/x-ndjson"])]:
-                start = time.monotonic()
+                spent = processor_seconds(server)
                 answer = server.post("/publish", body, fields)
                 self.assertEqual(answer.status, 413)
-                self.assertLess(time.monotonic() - start, 1)
+                self.assertLess(processor_seconds(server) - spent, 1)
                 witness.check()
             self.assertEqual(len(server.output), 1)
 
@@ -313,7 +311,7 @@ class Uploads(unittest.TestCase):
                         answer = wire.answer()
                         self.assertEqual(answer.status, 503)
                         self.assertEqual(answer.get("retry-after"), "1")
-                        self.assertTrue(wire.ended(5))
+                        self.assertTrue(wire.ended())
                     # What is small and comes at once is never refused.
                     witness.check()
                     self.assertEqual(server.post("/publish", b"1").status, 200)
@@ -343,7 +341,7 @@ class Uploads(unittest.TestCase):
             self.assertEqual(server.post("/publish", b'"%s"' % (b"x" * (69 << 20))).status, 200)
 
     def test_heads(self):
-        with serve("--publish --max-uploads 4M --max-head 1M") as server:
+        with serve("--publish --max-uploads 4M --max-head 1M --head-timeout 1m") as server:
             witness = Witness(server)
             wires = [self.head(server) for _ in range(4)]
             server.reaches(3_600_000, "upload_bytes", at_least=True)
@@ -452,7 +450,8 @@ class Messages(unittest.TestCase):
         """One that asks and does not read the answers."""
         with serve("--send-buffer 4K --send-timeout 1s") as server:
             witness = Witness(server)
-            client = server.raw_ws(receive_buffer=4096, seconds=0.2)
+            client = server.raw_ws(receive_buffer=4096)
+            client.socket.settimeout(0.2)
             frame = RawWS.frame(1, json.dumps({"type": "ping", "ref": "x" * 1000}))
             end = time.monotonic() + 1
             while time.monotonic() < end:
@@ -461,8 +460,7 @@ class Messages(unittest.TestCase):
                 except OSError:
                     break  # It is not read any more, or closed.
                 witness.check()
-            status = open(f"/proc/{server.process.pid}/status").read()
-            self.assertLess(int(status.partition("VmRSS:")[2].split()[0]), 100_000)
+            self.assertLess(resident(server), 97)
             for _ in range(5):
                 witness.check()
 
@@ -475,17 +473,17 @@ class Messages(unittest.TestCase):
             pattern = ".".join(["**", "a"] * 25 + ["b"])
             client.send({"type": "subscribe", "channel": pattern})
             self.assertIn(client.message()["type"], ["ok", "error"])
-            start = time.monotonic()
+            spent = processor_seconds(server)
             server.feed(*({"c": name} for _ in range(100)))
             for _ in range(100):
                 witness.client.event()
             witness.check()
-            self.assertLess(time.monotonic() - start, 2)
+            self.assertLess(processor_seconds(server) - spent, 2)
 
 
 class Together(unittest.TestCase):
     def test_with_many_clients_nothing_stands_still(self):
-        with serve("--publish --workers 2 --head-timeout 1s --max-head 4K") as server:
+        with serve("--publish --workers 2 --head-timeout 5s --max-head 4K") as server:
             witness = Witness(server)
             stop = threading.Event()
             errors = []
@@ -493,7 +491,7 @@ class Together(unittest.TestCase):
             def annoy(kind):
                 while not stop.is_set():
                     try:
-                        with server.wire(seconds=3) as wire:
+                        with server.wire() as wire:
                             if kind == 0:
                                 wire.send(b"GET / HTTP/1.1\r\n" + b"x" * 8000)
                                 wire.rest()
@@ -506,7 +504,7 @@ class Together(unittest.TestCase):
                             elif kind == 3:
                                 with RawWS(server) as client:
                                     client.send(b"\xff" * 100)
-                                    client.ended(1)
+                                    client.ended()
                             else:
                                 wire.ask("/metrics")
                     except OSError:
@@ -524,7 +522,7 @@ class Together(unittest.TestCase):
                 witness.check()
             stop.set()
             for thread in threads:
-                thread.join(10)
+                thread.join(PATIENCE_SECONDS)
             self.assertEqual(errors, [])
             self.assertEqual(server.ask("/healthz").status, 200)
 
@@ -552,9 +550,7 @@ class Nonsense(unittest.TestCase):
              "history": ["channel", "since", "n", "ref"], "ok": ["ref"]}
 
     def setUp(self):
-        self.seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
-        print(f"{self.id()}: SEED={self.seed}")
-        self.choice = random.Random(self.seed)
+        self.choice = random.Random(seed())
 
     def json(self):
         if self.choice.random() < 0.6:
@@ -579,7 +575,7 @@ class Nonsense(unittest.TestCase):
     def test_messages(self):
         with serve(self.OPTIONS) as server:
             witness = server.sse("/events?channel=witness")
-            everything, socket = server.sse(), server.raw_ws(seconds=5)
+            everything, socket = server.sse(), server.raw_ws()
             for turn in range(600):
                 if self.choice.random() < 0.8:
                     kind = self.choice.choice(list(self.TYPES))
@@ -596,7 +592,7 @@ class Nonsense(unittest.TestCase):
                 if message is None:
                     self.assertEqual(socket.code, 1007, data)
                     socket.close()
-                    socket = server.raw_ws(seconds=5)
+                    socket = server.raw_ws()
             server.post("/publish?channel=witness", "end")
             self.assertEqual(witness.data(), ["end"])
             while everything.event()["data"].strip('"') != "end":
@@ -604,7 +600,7 @@ class Nonsense(unittest.TestCase):
 
     def test_bodies(self):
         with serve(self.OPTIONS) as server:
-            everything, wire = server.sse(), server.wire(seconds=5)
+            everything, wire = server.sse(), server.wire()
             for turn in range(400):
                 records = [self.object(["channel", "event", "data"])
                            for _ in range(self.choice.randrange(1, 4))]
@@ -623,7 +619,7 @@ class Nonsense(unittest.TestCase):
                 self.assertIn(answer.status, [200, 400, 413, 415], body)
                 if answer.get("connection") == "close":
                     wire.close()
-                    wire = server.wire(seconds=5)
+                    wire = server.wire()
             server.post("/publish", "end")
             while everything.event()["data"].strip('"') != "end":
                 pass
@@ -632,7 +628,7 @@ class Nonsense(unittest.TestCase):
                 json.loads(line)
 
     def test_heads(self):
-        with serve("--publish --head-timeout 300ms --body-timeout 300ms") as server:
+        with serve("--publish --head-timeout 1s --body-timeout 1s") as server:
             witness = Witness(server)
             for turn in range(300):
                 query = "&".join(f"{self.choice.choice(self.QUERIES)}"

@@ -2,12 +2,13 @@
 
 import random
 import re
+import statistics
 import threading
 import time
 import unittest
 
 from peers import PATIENCE_SECONDS
-from serve_bed import serve, until
+from serve_bed import processor_seconds, serve, until
 from serve_crowd import TRANSPORTS, Crowd, Feed
 from sse_peers import seed
 
@@ -16,23 +17,26 @@ CHANNELS = [f"{area}.{kind}.{number}" for area in ["eu", "us", "asia"]
 PATTERNS = [[], ["**"], ["eu.**"], ["*.trade.*"], ["us.quote.3"], ["news"], ["*"],
             ["eu.trade.1", "asia.**"], ["*.*.4", "us.trade.*"], ["asia.quote.0", "news", "eu"]]
 # Numbers of Python's own pace would be late for a client that reads in the same thread.
-PATIENT = "--channel-from .c --history 1000000 --slow-after 20s"
+PATIENT = "--channel-from .c --history 1000000 --slow-after 1m"
+# So many events may wait for a client without its being slow (--buffer).
+BUFFER = 100
 
 
 class Collector:
     """Reads all of a response in a thread, and looks at it later."""
 
     def __init__(self, wire):
-        self.wire, self.parts, self.size = wire, [], 0
+        self.wire, self.parts, self.count = wire, [], 0
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
     def read(self):
-        if self.wire.held:
-            self.parts.append(self.wire.held)
+        part = self.wire.held
         try:
-            while part := self.wire.socket.recv(1 << 20):
+            while part or (part := self.wire.socket.recv(1 << 20)):
                 self.parts.append(part)
+                self.count += part.count(b'{"n":')
+                part = b""
         except OSError:
             pass
 
@@ -45,7 +49,9 @@ class Collector:
 
 class Rates(unittest.TestCase):
     def test_40000_a_second(self):
-        """On one channel to one client, with the options as they are."""
+        """On one channel to one client, with the options as they are. The seconds are those of the
+        processor, which others may use, too. Never do more wait than a client may leave waiting,
+        for it is Python that reads."""
         for transport in ["sse", "ws", "stream"]:
             with self.subTest(transport), serve("--channel-from .c") as server:
                 feed = Feed(server, size=60)
@@ -56,11 +62,13 @@ class Rates(unittest.TestCase):
                     wire.request(f"/{'events' if transport == 'sse' else transport}?channel=c")
                     wire.head()
                 collector = Collector(wire)
-                start = time.monotonic()
-                feed.run(40_000, seconds=2.5, step=0.001).thread.join()
-                self.assertIsNone(feed.problem)
-                took = time.monotonic() - start
-                self.assertGreater(len(feed.log) / took, 36_000)
+                before = processor_seconds(server)
+                while len(feed.log) < 40_000:
+                    until(lambda: len(feed.log) - collector.count <= BUFFER // 2, "it reads",
+                          pause=0.0002)
+                    feed.write(BUFFER // 2)
+                until(lambda: collector.count >= len(feed.log), "it has read all")
+                self.assertLess(processor_seconds(server) - before, len(feed.log) / 40_000)
                 server.end()
                 got, text = collector.numbers()
                 self.assertEqual(got, list(range(1, len(feed.log) + 1)))
@@ -68,10 +76,11 @@ class Rates(unittest.TestCase):
                 self.assertEqual(server.status(), 0)
 
     def test_10000_at_once(self):
-        """To one client of each transport, with the options as they are, compressed or not."""
+        """To one client of each transport, compressed or not: the history and the buffer are as
+        they are. In one second all of them may not have read it on a busy machine."""
         for compress in [False, True]:
-            with self.subTest(compress=compress), serve("--channel-from .c") as server, \
-                    Crowd(server) as crowd:
+            with self.subTest(compress=compress), \
+                    serve("--channel-from .c --slow-after 1m") as server, Crowd(server) as crowd:
                 feed = Feed(server, size=100)
                 for transport in TRANSPORTS:
                     crowd.join(transport, "c", compress=compress)
@@ -86,8 +95,8 @@ class Rates(unittest.TestCase):
     def test_10000_at_once_alone(self):
         """The client of each transport has the server for itself."""
         for transport in TRANSPORTS:
-            with self.subTest(transport), serve("--channel-from .c") as server, \
-                    Crowd(server) as crowd:
+            with self.subTest(transport), \
+                    serve("--channel-from .c --slow-after 1m") as server, Crowd(server) as crowd:
                 feed = Feed(server)
                 crowd.join(transport, "c", since="earliest")
                 feed.write(10_000)
@@ -103,16 +112,20 @@ class Rates(unittest.TestCase):
                 for compress in [False, True]:
                     crowd.join(transport, compress=compress, since="earliest")
                     crowd.join(transport, "**", compress=compress, since="earliest")
-            for burst in [1, 2, 5000, 1, 64, 700, 3, 20_000, 1, 1]:
+            times = []
+            for burst in [1, 2, 5000, 1, 64, 700, 3, 20_000, 1, 1, 2, 7, 1, 1, 30]:
                 feed.write(burst)
                 start = time.monotonic()
                 crowd.settle(feed)
                 if burst < 100:
-                    self.assertLess(time.monotonic() - start, 0.5, burst)
+                    times.append(time.monotonic() - start)
                 deadline = time.monotonic() + chance.choice([0, 0.002, 0.01, 0.1])
                 while time.monotonic() < deadline:
                     crowd.turn(0.001)
             crowd.check(feed, whole=True)
+            # What would wait for the server's clock would be late by half a second in the mean. One
+            # may be late for other reasons.
+            self.assertLess(statistics.median(times), 0.25, times)
 
 
 class Crowds(unittest.TestCase):
@@ -127,13 +140,12 @@ class Crowds(unittest.TestCase):
                 first = [crowd.join(chance.choice(TRANSPORTS), *chance.choice(PATTERNS),
                                     compress=chance.random() < 0.4, since="earliest")
                          for _ in range(50)]
-                feed.run(1500, seconds=1.5)
-                while feed.thread.is_alive():
+                for _ in range(150):
+                    feed.write(15)
                     if len(crowd.members) < 100:
                         crowd.join(chance.choice(TRANSPORTS), *chance.choice(PATTERNS),
                                    compress=chance.random() < 0.4)
                     crowd.turn(0.005)
-                feed.stop()
                 feed.write(200)
                 crowd.settle(feed, first)
                 crowd.settle(feed, [each for each in crowd.members if each.seen])
@@ -142,7 +154,7 @@ class Crowds(unittest.TestCase):
                 self.assertGreater(sum(bool(each.seen) for each in crowd.members), 80)
 
     def test_connects_and_disconnects(self):
-        """1000 a second beside a steady stream to steady clients."""
+        """3000 beside a steady stream to steady clients: 500 in a second of the processor."""
         chance = random.Random(seed())
         with serve(f"{PATIENT} --max-per-address 100000") as server, Crowd(server) as crowd, \
                 Crowd(server, source="127.0.0.2") as passing:
@@ -150,26 +162,22 @@ class Crowds(unittest.TestCase):
             steady = [crowd.join(transport, since="earliest", compress=compress)
                       for transport in TRANSPORTS for compress in [False, True]
                       for _ in range(2)]
-            feed.run(1000)
-            start, count = time.monotonic(), 0
-            while time.monotonic() - start < 3:
-                due = int((time.monotonic() - start) * 1000) - count
-                for _ in range(min(due, 50)):
+            before, count = processor_seconds(server), 3000
+            for first in range(0, count, 10):
+                feed.write(10)
+                for _ in range(10):
                     passing.join(chance.choice(TRANSPORTS), compress=chance.random() < 0.3)
-                    count += 1
                 while len(passing.members) > 100:
                     passing.members.pop(chance.randrange(50)).leave(
                         chance.choice(["close", "reset", "half"]))
                 passing.turn(0)
                 crowd.turn(0.001)
-            rate = count / (time.monotonic() - start)
-            feed.stop()
             crowd.settle(feed)
+            self.assertLess(processor_seconds(server) - before, count / 500)
             crowd.check(feed, whole=True)
             passing.check(feed)
             for member in steady:
                 self.assertEqual(member.connections, 1)
-            self.assertGreater(rate, 500)
             passing.close()
             until(lambda: server.metric("connections") <= len(steady) + 1, "only the steady ones")
 
@@ -180,9 +188,9 @@ class Crowds(unittest.TestCase):
             with self.subTest(level), serve(f"{PATIENT} --compress-level {level}") as server, \
                     Crowd(server) as crowd:
                 feed = Feed(server, chance, ["a", "b"], size=150)
-                feed.run(3000, seconds=2.5)
                 gone = []
-                while feed.thread.is_alive():
+                for _ in range(300):
+                    feed.write(25)
                     if len(crowd.members) < 60 and chance.random() < 0.7:
                         rest = {"compress": chance.random() < 0.7}
                         way = chance.random()
@@ -197,7 +205,6 @@ class Crowds(unittest.TestCase):
                         gone[-1].leave(chance.choice(["close", "reset"]))
                     for _ in range(chance.randrange(3)):
                         crowd.turn(0.005)
-                feed.stop()
                 feed.write(50)
                 crowd.settle(feed)
                 crowd.check(feed)
@@ -214,45 +221,43 @@ class Crowds(unittest.TestCase):
 class Resumes(unittest.TestCase):
     """Clients that lose their connection again and again, and go on behind what they have."""
 
-    def churn(self, workers, seconds, options="", clients=40, rate=3000, step=0.005):
+    def churn(self, workers, turns, options="", events=20, at_once=20):
         chance = random.Random(seed())
         with serve(f"{PATIENT} --max-per-address 100000 --retry 1ms --workers {workers} {options}"
                    ) as server, Crowd(server) as crowd:
             feed = Feed(server, chance, CHANNELS, size=40)
-            for number in range(clients):
+            for number in range(40):
                 crowd.join(TRANSPORTS[number % 4], *chance.choice(PATTERNS[:5]),
                            compress=chance.random() < 0.4, since="earliest")
-            feed.run(rate, step=step)
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline:
+            for _ in range(turns):
+                for _ in range(0, events, at_once):
+                    feed.write(at_once)
+                    crowd.turn(0.0005)
                 for member in chance.sample(crowd.members, chance.randrange(6)):
                     member.again(chance.choice(["close", "reset", "half"]))
                 crowd.turn(0.001)
-            feed.stop()
             for member in crowd.members:
                 if member.over:
                     member.again()
             crowd.settle(feed)
             crowd.check(feed, whole=True)
-            connections = sum(each.connections for each in crowd.members)
-            self.assertGreater(connections, 100 * seconds)
             self.assertEqual(server.metric("replays_total", result="miss"), 0)
 
     def test_one_worker(self):
-        self.churn(1, 2)
+        self.churn(1, 200)
 
     def test_two_workers(self):
-        self.churn(2, 2)
+        self.churn(2, 200)
 
     def test_four_workers(self):
-        self.churn(4, 3)
+        self.churn(4, 300)
 
     def test_with_no_flush_interval(self):
-        self.churn(2, 1.5, "--flush-interval 0")
+        self.churn(2, 150, "--flush-interval 0")
 
     def test_events_one_by_one(self):
         """Several flushes do not end together with what the publisher wrote."""
-        self.churn(2, 2, rate=1500, step=0.0005)
+        self.churn(2, 200, events=15, at_once=1)
 
     def test_between_two_flushes(self):
         """A client joins the compressed stream while a piece of it is begun: it has a part of the
@@ -263,17 +268,18 @@ class Resumes(unittest.TestCase):
             server.feed(1)
             self.assertEqual(others.data(), [1])
             server.feed(2)
-            time.sleep(0.05)
+            server.reaches(2, "events_in_total")
+            server.idle()
             late = server.sse("/events?since=earliest", zipped)
             self.assertEqual(late.data(2), [1, 2])
             server.feed(3)
-            time.sleep(0.4)
+            self.assertEqual(late.data(), [3])
             server.feed(4, 5)
-            self.assertEqual(late.data(2), [3, 4])
+            self.assertEqual(late.data(), [4])
             self.assertEqual(others.data(3), [2, 3, 4])
 
     def test_with_small_buffers(self):
-        self.churn(3, 2, "--send-buffer 4K --flush-interval 20ms")
+        self.churn(3, 200, "--send-buffer 4K --flush-interval 20ms")
 
     def test_a_server_that_has_ids_of_its_own(self):
         """Numbers of the publisher are ids: the last of them is found in the history."""
@@ -282,12 +288,10 @@ class Resumes(unittest.TestCase):
             feed = Feed(server, chance, CHANNELS)
             for number in range(24):
                 crowd.join(TRANSPORTS[number % 4], since="earliest")
-            feed.run(2000)
-            deadline = time.monotonic() + 2
-            while time.monotonic() < deadline:
+            for _ in range(200):
+                feed.write(20)
                 for member in chance.sample(crowd.members, chance.randrange(3)):
                     member.again(chance.choice(["close", "reset"]))
                 crowd.turn(0.001)
-            feed.stop()
             crowd.settle(feed)
             crowd.check(feed, whole=True)

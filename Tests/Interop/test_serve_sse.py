@@ -8,7 +8,7 @@ import time
 import unittest
 from urllib.parse import quote
 
-from peers import ENVIRONMENT, lines, run
+from peers import ENVIRONMENT, PATIENCE_SECONDS, lines, run
 from serve_bed import ID, sequence, serve, until
 
 
@@ -121,7 +121,7 @@ class Events(unittest.TestCase):
                                        stdout=subprocess.PIPE, env=ENVIRONMENT)
             until(lambda: server.metric("connections", transport="sse"))
             server.feed(*records)
-            output, _ = process.communicate(timeout=10)
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         got = [{name: record[name] for name in ["event", "id", "data"]}
                for record in lines(output)]
         self.assertEqual(got, records)
@@ -195,7 +195,7 @@ class Events(unittest.TestCase):
 
     def test_long_and_many(self):
         text = {"text": "x" * 3_000_000}
-        with serve() as server, server.sse() as client:
+        with serve("--slow-after 1m") as server, server.sse() as client:
             server.feed(text, *range(5000))
             self.assertEqual(client.data(5001), [text, *range(5000)])
 
@@ -275,15 +275,15 @@ class Choices(unittest.TestCase):
 
 class Heartbeats(unittest.TestCase):
     def test_a_comment_now_and_then(self):
+        start = time.monotonic()
         with serve("--heartbeat 100ms") as server, server.sse() as client, \
-                server.sse("/events?heartbeat=30s") as other:
+                server.sse("/events?heartbeat=1h") as other:
             client.block()
             other.block()
-            start = time.monotonic()
             blocks = [client.block() for _ in range(3)]
             took = time.monotonic() - start
             self.assertEqual(blocks, [{"comment": ""}] * 3)
-            self.assertTrue(0.2 <= took <= 2, took)
+            self.assertGreaterEqual(took, 0.2)
             self.assertTrue(other.quiet(0.1))
 
     def test_by_the_request(self):
@@ -347,7 +347,8 @@ class Compression(unittest.TestCase):
                                  list(range(first + 1, 60)))
 
     def test_it_is_smaller(self):
-        with serve() as server, server.sse(fields=["Accept-Encoding: gzip"]) as client:
+        with serve("--slow-after 1m") as server, \
+                server.sse(fields=["Accept-Encoding: gzip"]) as client:
             server.feed(*({"name": "temperature", "unit": "°C", "value": number % 7}
                           for number in range(2000)))
             client.events(2000)
@@ -357,7 +358,7 @@ class Compression(unittest.TestCase):
 
 class Many(unittest.TestCase):
     def test_all_get_all_in_order(self):
-        with serve("--workers 3") as server:
+        with serve("--workers 3 --slow-after 1m") as server:
             clients = [server.sse() for _ in range(40)]
             got = [None] * len(clients)
 
@@ -370,7 +371,7 @@ class Many(unittest.TestCase):
             for start in range(0, 1500, 100):
                 server.feed(*range(start, start + 100))
             for thread in threads:
-                thread.join(20)
+                thread.join(PATIENCE_SECONDS)
             server.reaches(40, "connections", transport="sse")
             server.reaches(60_000, "events_out_total", transport="sse")
             server.reaches(40, "connections_total", transport="sse")
