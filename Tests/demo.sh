@@ -71,9 +71,10 @@ show 0 'A WebSocket server, and a request with its reply.' \
     "ws-cat --listen 0 --port-file /dev/stdout --echo --no-close </dev/null |
   { read -r port; echo '{\"op\":\"ping\"}' | ws-cat -1 ws://localhost:\$port; }"
 show 0 'A stream on the web, and the newest two events of one of its channels.' \
-    "{ cat agent.jsonl; sleep 0.3; } |
-  stream-serve --channel-from .type -l 0 --port-file /dev/stdout |
-  { read -r port; curl -s \"http://localhost:\$port/last?channel=tool_call&n=2\"; } |
+    "sh -c 'echo \$\$; exec stream-serve --channel-from .type -l 0 --port-file /dev/stdout \\
+    --eof stay agent.jsonl' |
+  { read -r pid; read -r port
+    curl -s \"http://localhost:\$port/last?channel=tool_call&n=2\"; kill \$pid; } |
   jq -c 'map([.data.step, .data.name])'"
 show 0 'Compressed on the way: gzip input is recognised by itself.' \
     "sse-encode -d -z metrics.jsonl | sse-decode -d | cmp - metrics.jsonl && echo same"

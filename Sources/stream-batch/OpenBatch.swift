@@ -44,7 +44,7 @@ struct OpenBatch {
 }
 
 /// A batch that is closed: lines, or what aggregates made of them.
-struct Batch {
+struct Batch: Equatable {
     /// 1, 2, 3, … in the order in which batches close.
     var seq = 0
     /// The key's JSON text; of several paths an array of their values. Empty without --key.

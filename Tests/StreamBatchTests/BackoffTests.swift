@@ -18,7 +18,7 @@ import Testing
 
     /// Full jitter: from nothing to the longest, evenly.
     @Test(arguments: [1, 3, 10]) func isSpreadEvenly(retry: Int) {
-        var generator = Random(42)
+        var generator = Random(exactly: 42)
         let longest = Double(backoff.longestWait(before: retry))
         let shares = (0..<4000).map { _ in
             Double(backoff.wait(before: retry, using: &generator)) / longest

@@ -24,7 +24,7 @@ import Testing
         var squares = 0.0
         let runs = 40
         for seed in 1...runs {
-            var random = Random(UInt64(seed * 1_000_003 + count))
+            var random = Random(exactly: UInt64(seed * 1_000_003 + count))
             var distinct = Distinct()
             for _ in 0..<count {
                 let hash = random.next()

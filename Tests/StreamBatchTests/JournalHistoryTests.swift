@@ -14,14 +14,14 @@ import Testing
         var now = JournalModel()
         var counted = JournalModel()
         /// The size of the file behind each write, and what had counted then.
-        var entries: [(size: Int, model: JournalModel)] = []
+        var entries: [(size: Int, expected: JournalModel.Expected)] = []
 
         init(seed: UInt64, limit: Int = Journal.compactedSize) throws {
             place = JournalPlace()
             self.limit = limit
             random = Random(seed)
             journal = try place.open(limit: limit)
-            entries = [(try place.bytes().count, counted)]
+            entries = [(try place.bytes().count, counted.expected)]
         }
 
         mutating func step() throws {
@@ -63,7 +63,7 @@ import Testing
         mutating func write() throws {
             try journal.write()
             counted = now
-            entries.append((try place.bytes().count, counted))
+            entries.append((try place.bytes().count, counted.expected))
         }
 
         /// The end of the process, at once.
@@ -72,10 +72,10 @@ import Testing
         }
 
         /// The next run: what counted is there again, and its lines are taken in anew.
-        mutating func restart(_ comment: Comment) throws {
+        mutating func restart(_ what: String) throws {
             journal = try place.open(limit: limit)
             let recovered = journal.takeRecovered()
-            counted.check(recovered, journal, comment)
+            counted.expected.check(recovered, journal, what)
             now = counted
             now.open = [:]
             let ids = [journal.open(), journal.open()]
@@ -99,9 +99,9 @@ import Testing
         try history.write()
         let bytes = try history.place.bytes()
         for cut in history.entries[0].size...bytes.count {
-            let model = history.entries.last { $0.size <= cut }!.model
+            let expected = history.entries.last { $0.size <= cut }!.expected
             let (recovered, journal) = try Self.recover(bytes[..<cut])
-            model.check(recovered, journal, "seed \(seed), cut at \(cut)")
+            expected.check(recovered, journal, "seed \(seed), cut at \(cut)")
         }
     }
 
@@ -111,17 +111,18 @@ import Testing
         for _ in 0..<40 { try history.step() }
         history.crash()
         try history.restart("seed \(seed)")
-        let before = history.counted
+        let before = history.counted.expected
         let start = try history.place.bytes().count
         history.crash()
         // Nothing was written: the same comes back.
         try history.restart("seed \(seed), at once")
         try history.write()
         let bytes = try history.place.bytes()
+        let after = history.counted.expected
         for cut in start...bytes.count {
-            let model = cut < bytes.count ? before : history.counted
+            let expected = cut < bytes.count ? before : after
             let (recovered, journal) = try Self.recover(bytes[..<cut])
-            model.check(recovered, journal, "seed \(seed), cut at \(cut)")
+            expected.check(recovered, journal, "seed \(seed), cut at \(cut)")
         }
     }
 

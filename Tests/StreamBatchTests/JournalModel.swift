@@ -104,13 +104,30 @@ struct JournalModel {
         open.values.flatMap(\.lines).sorted { $0.order < $1.order }.map(\.line)
     }
 
-    func check(_ recovered: Recovered, _ journal: Journal, _ comment: Comment) {
-        let expected = closed.values.sorted { $0.seq < $1.seq }.map { "\($0)" }
-        #expect(recovered.batches.map { "\($0)" } == expected, comment)
-        #expect(recovered.lines == openLines.flatMap { $0 + [10] }, comment)
-        #expect(journal.lastSeq == lastSeq, comment)
-        for inode in 0..<4 as Range<UInt64> {
-            #expect(journal.position(device: 1, inode: inode) == positions[inode], comment)
+    /// What must come back, once for many journals.
+    var expected: Expected {
+        Expected(
+            batches: closed.values.sorted { $0.seq < $1.seq },
+            lines: openLines.flatMap { $0 + [10] }, lastSeq: lastSeq, positions: positions)
+    }
+
+    struct Expected {
+        var batches: [Batch]
+        var lines: [UInt8]
+        var lastSeq: Int
+        var positions: [UInt64: Position]
+
+        func check(
+            _ recovered: Recovered, _ journal: Journal, _ what: @autoclosure () -> String
+        ) {
+            let isSame =
+                recovered.batches == batches && recovered.lines == lines
+                && journal.lastSeq == lastSeq
+                && (0..<4 as Range<UInt64>).allSatisfy {
+                    journal.position(device: 1, inode: $0) == positions[$0]
+                }
+            if isSame { return }
+            Issue.record("\(what()): \(recovered), not \(self)")
         }
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import StreamCodec
 import Testing
 
@@ -44,15 +45,32 @@ func number(_ text: String) -> Number? {
     Array(text.utf8).withUnsafeBufferPointer { Number($0) }
 }
 
+/// Cheaper than `#expect`, for loops.
+func check(
+    _ holds: Bool, _ what: @autoclosure () -> String,
+    sourceLocation: SourceLocation = #_sourceLocation
+) {
+    if !holds { Issue.record("\(what())", sourceLocation: sourceLocation) }
+}
+
 func hash(_ text: String) -> UInt64 {
     Array(text.utf8).withUnsafeBufferPointer { XXH64.hash($0, seed: 0) }
+}
+
+/// The seed that is wanted: $SEED.
+enum Seed {
+    static let given = ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
 }
 
 /// S. Vigna's SplitMix64: the same numbers for the same seed.
 struct Random: RandomNumberGenerator {
     private var state: UInt64
 
-    init(_ seed: UInt64) { state = seed }
+    /// The numbers of a row of seeds, or of another row for each $SEED.
+    init(_ seed: UInt64) { self.init(exactly: seed &+ (Seed.given ?? 0) &* 0x9E37_79B9) }
+
+    /// What is true of most seeds only has its own.
+    init(exactly seed: UInt64) { state = seed }
 
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// A peer in Python, which says its port and lives as long as this, a minute at the most.
+/// A peer in Python, which says its port and lives as long as this, ten minutes at the most.
 final class Peer {
     let port: Int
     private let process = Process()
@@ -29,7 +29,7 @@ final class Peer {
 private let program = #"""
     import base64, os, signal, socket, ssl, sys, threading
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    signal.alarm(60)
+    signal.alarm(600)
     mode, arguments = sys.argv[1], sys.argv[2:]
 
     def pump(source, sink):

@@ -6,7 +6,7 @@ import Testing
 @testable import StreamClient
 
 /// Every wait of a test ends within so many seconds.
-let patience = 10.0
+let patience = 60.0
 
 struct TooLate: Error {}
 
@@ -15,8 +15,9 @@ struct Listener: ~Copyable {
     let descriptor: Int32
     let port: Int
 
-    init(backlog: Int32 = 16) {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    /// Without a backlog it only has the port.
+    init(backlog: Int32? = 16) {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -25,7 +26,7 @@ struct Listener: ~Copyable {
         withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 precondition(bind(descriptor, $0, size) == 0)
-                precondition(listen(descriptor, backlog) == 0)
+                if let backlog { precondition(listen(descriptor, backlog) == 0) }
                 precondition(getsockname(descriptor, $0, &size) == 0)
             }
         }
@@ -33,7 +34,7 @@ struct Listener: ~Copyable {
     }
 
     init(path: String, backlog: Int32 = 16) {
-        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         port = 0
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -54,29 +55,37 @@ struct Listener: ~Copyable {
     func take() throws -> Int32 {
         var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&ready, 1, Int32(patience * 1000)) == 1 else { throw TooLate() }
-        return accept(descriptor, nil, nil)
+        let taken = accept(descriptor, nil, nil)
+        _ = fcntl(taken, F_SETFD, FD_CLOEXEC)
+        return taken
     }
 }
 
 /// A port of 127.0.0.1 on which nobody listens.
 func freePort() -> Int {
-    let listener = Listener()
+    // Bound as long as the process lives, so that nobody else gets it.
+    let listener = Listener(backlog: nil)
+    _ = dup(listener.descriptor)
     return listener.port
 }
 
 /// Connects, as a tool's loop does.
-func establish(_ transport: inout Transport, _ url: String) throws {
+func establish(
+    _ transport: inout Transport, _ url: String, sees: (UInt64?) -> Void = { _ in }
+) throws {
     try transport.connect(to: try ClientURL(url))
-    try finish(&transport)
+    try finish(&transport, sees: sees)
 }
 
-func finish(_ transport: inout Transport) throws {
+/// Tells `sees` each deadline before it is waited for.
+func finish(_ transport: inout Transport, sees: (UInt64?) -> Void = { _ in }) throws {
     let limit = Date().addingTimeInterval(patience)
     while !(try transport.proceed()) {
         guard Date() < limit else { throw TooLate() }
         var descriptors = transport.descriptors
         let now = monotonic()
         let deadline = transport.deadline ?? 0
+        sees(transport.deadline)
         let left = deadline > now ? (deadline - now) / 1_000_000 + 1 : 0
         poll(&descriptors, nfds_t(descriptors.count), Int32(min(left, 1000)))
     }
@@ -89,10 +98,12 @@ func monotonic() -> UInt64 {
 }
 
 /// The error of an attempt that must fail.
-func failure(_ options: ConnectOptions, _ url: String) throws -> TransportError {
+func failure(
+    _ options: ConnectOptions, _ url: String, sees: (UInt64?) -> Void = { _ in }
+) throws -> TransportError {
     var transport = Transport(options)
     do {
-        try establish(&transport, url)
+        try establish(&transport, url, sees: sees)
     } catch let error as TransportError {
         #expect(transport.isConnected == false)
         #expect(transport.descriptor == -1)
@@ -142,11 +153,12 @@ func exchange(_ transport: inout Transport, _ bytes: [UInt8]) throws -> [UInt8] 
 
 func text(_ string: String) -> [UInt8] { Array(string.utf8) }
 
-/// A directory that is removed at the end of the process that made it is not needed: the tests
-/// of one run share one.
+/// A folder that goes with the process: the tests of one run share it.
 let scratch: String = {
-    var template = Array("/tmp/streamclient-XXXXXX".utf8CString)
+    let parent = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+    var template = Array((parent + "/streamclient-XXXXXX").utf8CString)
     precondition(mkdtemp(&template) != nil)
+    atexit { _ = try? FileManager.default.removeItem(atPath: scratch) }
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }()
 

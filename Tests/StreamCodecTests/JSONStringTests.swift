@@ -27,9 +27,10 @@ import Testing
             for alignment in 0..<16 {
                 let contents = random.contents(length: length)
                 for lineBreak in [false, true] {
-                    let what = "\(escaped(contents)) at \(alignment), breaks \(lineBreak)"
                     let got = aligned(contents, alignment) { unescape($0, lineBreak: lineBreak) }
-                    check(got, plainlyUnescaped(contents, lineBreak: lineBreak), what)
+                    check(
+                        got, plainlyUnescaped(contents, lineBreak: lineBreak),
+                        "\(escaped(contents)) at \(alignment), breaks \(lineBreak)")
                 }
             }
         }

@@ -8,7 +8,7 @@ func check<Value: Equatable>(
     _ what: @autoclosure () -> String = "", sourceLocation: SourceLocation = #_sourceLocation
 ) rethrows {
     let (got, expected) = (try got(), try expected())
-    if got == expected { return }
+    if isSame(got, expected) { return }
     let (gotText, expectedText) = (describe(got), describe(expected))
     let same = zip(gotText, expectedText).prefix { $0 == $1 }.count
     Issue.record(
@@ -17,6 +17,21 @@ func check<Value: Equatable>(
         expected \(brief(expectedText, from: same)) (seed \(Seed.value))
         """,
         sourceLocation: sourceLocation)
+}
+
+/// Bytes are compared by the C library: debug builds call a function for each.
+private func isSame<Value: Equatable>(_ one: Value, _ other: Value) -> Bool {
+    // Asked first, for a cast that fails is slow.
+    guard Value.self == [UInt8].self, let one = one as? [UInt8], let other = other as? [UInt8]
+    else { return one == other }
+    return one.count == other.count
+        && one.withUnsafeBytes { one in
+            other.withUnsafeBytes { other in
+                guard let start = one.baseAddress, let otherStart = other.baseAddress
+                else { return true }
+                return memcmp(start, otherStart, one.count) == 0
+            }
+        }
 }
 
 private func describe(_ value: some Equatable) -> String {
@@ -58,14 +73,26 @@ func cut(_ bytes: [UInt8], at offsets: [Int]) -> [[UInt8]] {
 
 func byteByByte(_ bytes: [UInt8]) -> [[UInt8]] { bytes.map { [$0] } }
 
+/// What this thread took of a processor, whatever else the machine did meanwhile.
+func processorTime(_ body: () throws -> Void) rethrows -> Duration {
+    let read = {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Duration.seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+    let start = read()
+    try body()
+    return read() - start
+}
+
 // MARK: Chance
 
-/// The seed of this run: STREAMUTILS_SEED, or a new one.
+/// The seed of this run: $SEED, or a new one.
 enum Seed {
     static let value: UInt64 = {
         var seed = UInt64.random(in: 0...UInt64(UInt32.max))
-        if let given = getenv("STREAMUTILS_SEED") { seed = UInt64(String(cString: given)) ?? seed }
-        print("STREAMUTILS_SEED=\(seed)")
+        if let given = getenv("SEED") { seed = UInt64(String(cString: given)) ?? seed }
+        print("SEED=\(seed)")
         return seed
     }()
 }

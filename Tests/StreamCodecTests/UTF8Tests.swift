@@ -58,6 +58,9 @@ import Testing
         text.withUnsafeBufferPointer { UTF8Text.isValid($0) }
     }
 
+    /// The least scalar of so many bytes.
+    private static let least: [UInt32] = [0, 0, 0x80, 0x800, 0x10000]
+
     /// By what the bits say, not by the ranges of table 3-7.
     private func firstIllFormed(_ text: [UInt8]) -> Int? {
         var offset = 0
@@ -70,8 +73,7 @@ import Testing
                 if byte & 0xC0 != 0x80 { return offset }
                 value = value << 6 | UInt32(byte & 0x3F)
             }
-            let least: UInt32 = [0, 0, 0x80, 0x800, 0x10000][size]
-            if value < least || Unicode.Scalar(value) == nil { return offset }
+            if value < Self.least[size] || Unicode.Scalar(value) == nil { return offset }
             offset += size
         }
         return nil

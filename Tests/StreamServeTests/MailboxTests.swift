@@ -42,7 +42,7 @@ import Testing
         var sawEnd = false
         while !sawEnd || !queue.isEmpty || !mailbox.isEmpty() {
             if queue.isEmpty && mailbox.isEmpty() {
-                taken.isWoken = isReadable(mailbox.descriptor, milliseconds: 10_000)
+                taken.isWoken = isReadable(mailbox.descriptor, milliseconds: 60_000)
                 if !taken.isWoken { break }
             }
             for note in mailbox.take(&queue, takesEvents: queue.isEmpty) {
@@ -91,7 +91,7 @@ import Testing
             if random.oneIn(50) { usleep(200) }
         }
         mailbox.post(.end(.input))
-        #expect(box.done.wait(timeout: .now() + 20) == .success)
+        #expect(box.done.wait(timeout: .now() + 60) == .success)
         let taken = try #require(box.taken)
         #expect(taken.isWoken)
         #expect(taken.sequences == Array(1...20_000))
@@ -196,7 +196,7 @@ import Testing
         }
         var numbers: [Int] = []
         while numbers.count < 9000 {
-            guard isReadable(inbox.signal.descriptor, milliseconds: 10_000) else { break }
+            guard isReadable(inbox.signal.descriptor, milliseconds: 60_000) else { break }
             inbox.signal.clear()
             numbers += inbox.take().map(\.sender.number)
         }

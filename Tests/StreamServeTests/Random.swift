@@ -1,11 +1,11 @@
 import Foundation
 
-/// The seed of this run: STREAMUTILS_SEED, or a new one.
+/// The seed of this run: $SEED, or a new one.
 enum Seed {
     static let value: UInt64 = {
-        let given = ProcessInfo.processInfo.environment["STREAMUTILS_SEED"].flatMap { UInt64($0) }
+        let given = ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
         let seed = given ?? UInt64.random(in: 0...UInt64(UInt32.max))
-        print("STREAMUTILS_SEED=\(seed)")
+        print("SEED=\(seed)")
         return seed
     }()
 }

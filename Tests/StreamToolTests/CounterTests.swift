@@ -8,7 +8,7 @@ import Testing
 @Suite struct CounterTests {
     /// Both texts, of a report that was told what `tell` says.
     private func texts(_ name: String, _ tell: (Report) -> Void) throws -> (String, String) {
-        let place = "/tmp/streamutils-\(name).\(getpid())"
+        let place = "\(temporaryFolder)/streamutils-\(name).\(getpid())"
         var options = CommonOptions()
         options.isQuiet = true
         options.writesStats = true

@@ -3,6 +3,9 @@ import Testing
 
 @testable import StreamTool
 
+/// Where tests may make files: $TMPDIR, or /tmp.
+let temporaryFolder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+
 /// What a service manager binds: a path, or `@` and an abstract name.
 private struct Manager: ~Copyable {
     let name: String
@@ -46,7 +49,9 @@ private struct Manager: ~Copyable {
 
 /// Serialized, for the environment is one.
 @Suite(.serialized) struct NotifyTests {
-    private static let names = ["/tmp/streamutils-notify.\(getpid())", "@streamutils.\(getpid())"]
+    private static let names = [
+        "\(temporaryFolder)/streamutils-notify.\(getpid())", "@streamutils.\(getpid())",
+    ]
 
     private func start(
         _ socket: String?, microseconds: String? = nil, pid: String? = nil
@@ -141,7 +146,7 @@ private struct Manager: ~Copyable {
 
     @Test func theLongestNames() throws {
         let pid = "\(getpid())"
-        for prefix in ["/tmp/", "@"] {
+        for prefix in [temporaryFolder + "/", "@"] {
             let rest = String(repeating: "a", count: 107 - prefix.utf8.count - pid.utf8.count)
             let manager = Manager(prefix + rest + pid)
             var notify = try #require(start(manager.name))
@@ -151,7 +156,7 @@ private struct Manager: ~Copyable {
     }
 
     @Test func nobodyListens() throws {
-        for name in ["/tmp/streamutils-none.\(getpid())", "@streamutils-none.\(getpid())"] {
+        for name in ["\(temporaryFolder)/none.\(getpid())", "@streamutils-none.\(getpid())"] {
             var notify = try #require(start(name, microseconds: "1000000"))
             notify.ready()
             notify.status("alone")
@@ -161,7 +166,7 @@ private struct Manager: ~Copyable {
     }
 
     /// A manager that does not read must not stop the service.
-    @Test(.timeLimit(.minutes(1))) func aFullQueueIsNoReasonToWait() throws {
+    @Test func aFullQueueIsNoReasonToWait() throws {
         let manager = Manager(Self.names[1])
         let notify = try #require(start(manager.name))
         for number in 0..<5000 { notify.status("\(number)") }

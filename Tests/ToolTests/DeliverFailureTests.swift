@@ -58,11 +58,11 @@ import Testing
     @Test func aCommandThatHangs() throws {
         let began = now()
         let result = try place.run(
-            "-n 1 --timeout 100ms --kill-after 100ms",
+            "-n 1 --timeout 500ms --kill-after 100ms",
             "trap '' TERM; echo $$ >> pids; while :; do sleep 0.05; done", "1\n")
-        #expect(now() - began >= 0.2)
+        #expect(now() - began >= 0.6)
         #expect(result.ending == .exit(69))
-        #expect(result.errors.contains("batch 1 cannot be delivered: timed out after 100ms"))
+        #expect(result.errors.contains("batch 1 cannot be delivered: timed out after 500ms"))
         for pid in try place.lines("pids") {
             #expect(kill(try #require(pid_t(pid)), 0) != 0, "the command still runs")
         }
@@ -70,7 +70,7 @@ import Testing
 
     @Test func aTimeoutEndsWhatTheCommandStarted() throws {
         let result = try place.run(
-            "-n 1 -j 2 --timeout 150ms --dead-letter dead --stats",
+            "-n 1 -j 2 --timeout 700ms --dead-letter dead --stats",
             "sleep 100 & echo $! >> pids; sleep 100", numbers(1...4))
         #expect(result.ending == .exit(1))
         #expect(result.counter("timeouts") == 4)
@@ -82,7 +82,7 @@ import Testing
     }
 
     private func isGone(_ pid: pid_t) -> Bool {
-        let limit = now() + 10
+        let limit = now() + patience
         while now() < limit {
             if kill(pid, 0) != 0 { return true }
             let state = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
@@ -101,7 +101,6 @@ import Testing
     // MARK: Trying again
 
     @Test func attemptsAreCounted() throws {
-        let began = now()
         let result = try place.run(
             "-n 1 --retries 3 --backoff 1ms..4ms --stats", "echo $BATCH_ATTEMPT >> log; exit 1",
             numbers(1...2))
@@ -111,7 +110,7 @@ import Testing
         #expect(result.counter("retries") == 3)
         #expect(result.counter("failed_attempts") == 4)
         #expect(try place.spilled(result) == "1\n2\n")
-        #expect(now() - began < 30)
+        #expect((0...30).contains(result.elapsed))
     }
 
     /// The wait is a random time up to MIN; with that of a minute, one of 20 is longer than this.

@@ -10,26 +10,30 @@ import Testing
     /// Starts, gives it the lines, waits for the file that the command makes, and stops it.
     private func stop(
         _ options: String, _ line: String, _ input: String = numbers(1...5),
-        _ signals: [Int32] = [SIGTERM], file: String = "started"
+        _ signals: [Int32] = [SIGTERM], file: String = "started",
+        ready: () throws -> Void = {}
     ) throws -> Finished {
         let session = try place.start(options, "touch started; " + line)
         session.write(input)
         try #require(place.waitFor(file))
+        try ready()
         // So that what came with the line that started the command is taken, too.
-        usleep(100_000)
-        for signal in signals {
-            session.send(signal)
+        #expect(session.isAsleep())
+        session.send(signals[0])
+        for signal in signals.dropFirst() {
             // Sooner it would be taken for the same one, which timeout(1) sends twice.
-            usleep(signals.count > 1 ? 700_000 : 100_000)
+            #expect(session.isAsleep())
+            usleep(550_000)
+            session.send(signal)
         }
         return session.finish()
     }
 
     @Test(arguments: [SIGTERM, SIGINT]) func allThatWasReadIsDelivered(_ signal: Int32) throws {
         for (options, line) in [
-            ("-n 2", "cat"), ("-n 2", "sleep 0.3; cat"),
-            ("-n 2 -j 3 --keep-order", "sleep 0.2; cat"),
-            ("-n 1 -j 2 --max-queue 3", "sleep 0.05; cat"), ("-n 2 --journal j", "sleep 0.2; cat"),
+            ("-n 2", "cat"), ("-n 2", "sleep 0.1; cat"),
+            ("-n 2 -j 3 --keep-order", "sleep 0.1; cat"),
+            ("-n 1 -j 2 --max-queue 3", "sleep 0.05; cat"), ("-n 2 --journal j", "sleep 0.1; cat"),
             // A batch that waits to be tried again is, at once.
             (
                 "-n 2 --retries 9 --backoff 30s..40s",
@@ -48,7 +52,7 @@ import Testing
         let session = try place.start("-n 2 -f lines", "touch started; sleep 0.3; cat")
         session.write(numbers(1...5))
         try #require(place.waitFor("started"))
-        usleep(100_000)
+        #expect(session.isAsleep())
         session.send(SIGTERM)
         session.send(SIGTERM)
         let result = session.finish()
@@ -62,9 +66,12 @@ import Testing
             "-n 1 -f lines --grace 300ms", "touch started; head -c 300000 /dev/zero")
         session.write(numbers(1...5))
         try #require(place.waitFor("started"))
-        usleep(300_000)
+        // The pipe is full: whoever writes to it waits.
+        let full = now() + patience
+        while session.unread < 1 << 16 && now() < full { usleep(1000) }
+        #expect(session.isAsleep())
         session.send(SIGTERM)
-        let limit = now() + 20
+        let limit = now() + patience
         while now() < limit, try place.shell("ls *.jsonl").text.isEmpty { usleep(10_000) }
         let result = session.finish()
         #expect(result.ending == .exit(74), "\(result.errors)")
@@ -78,9 +85,10 @@ import Testing
             "[ -e pid ] || { echo $$ > pid; touch started; exec sleep 60; }; cat")
         session.write(numbers(1...5))
         try #require(place.waitFor("started"))
-        usleep(200_000)
+        #expect(session.isAsleep())
+        let pid = try place.pids("pid")[0]
         session.send(SIGTERM)
-        kill(try #require(pid_t(try place.lines("pid")[0])), SIGTERM)
+        kill(pid, SIGTERM)
         let result = session.finish()
         #expect(result.text == numbers(1...5))
         #expect(try place.letters().isEmpty)
@@ -114,11 +122,10 @@ import Testing
     @Test func whatIgnoresSIGTERMIsKilled() throws {
         let result = try stop(
             "-n 2 --grace 100ms --kill-after 100ms",
-            "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done")
+            "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done", file: "pid")
         #expect(result.ending == .exit(69))
         #expect(try place.spilled(result) == numbers(1...5))
-        let pid = try #require(pid_t(try place.lines("pid")[0]))
-        #expect(kill(pid, 0) != 0)
+        #expect(kill(try place.pids("pid")[0], 0) != 0)
     }
 
     /// The second signal ends the time that is left.
@@ -132,17 +139,24 @@ import Testing
     /// The third one does not wait for anything.
     @Test func aThirdSignalEndsItAtOnce() throws {
         let result = try stop(
-            "-n 2 --grace 1h --kill-after 1h", "echo $$ > pid; trap '' TERM; exec sleep 60",
-            numbers(1...5), [SIGTERM, SIGTERM, SIGINT])
-        kill(try #require(pid_t(try place.lines("pid")[0])), SIGKILL)
+            "-n 2 --grace 1h --kill-after 1h", "trap '' TERM; echo $$ > pid; exec sleep 60",
+            numbers(1...5), [SIGTERM, SIGTERM, SIGINT], file: "pid")
+        kill(try place.pids("pid")[0], SIGKILL)
         #expect(result.ending == .exit(130))
     }
 
     @Test func oneMoreAttemptBehindASignal() throws {
         for line in ["exit 1", "exit 2"] {
-            _ = try place.shell("rm -f started")
+            _ = try place.shell("rm -f started pid")
             let result = try stop(
-                "-n 2 --retries 99 --backoff 50s..60s --grace 30s --stats", line)
+                "-n 2 --retries 99 --backoff 50s..60s --grace 30s --stats",
+                "echo $$ > pid; " + line
+            ) {
+                // It has failed, and waits to be tried again.
+                let pid = try place.pids("pid")[0]
+                let limit = now() + patience
+                while kill(pid, 0) == 0 && now() < limit { usleep(1000) }
+            }
             #expect(result.ending == .exit(69))
             #expect(try place.spilled(result) == numbers(1...5))
             #expect(result.counter("deliveries") <= 2)
@@ -154,7 +168,7 @@ import Testing
             "-n 2 -f lines --breaker 1:1h --retries 9", "touch started; [ -e up ] && cat")
         session.write(numbers(1...5))
         #expect(place.waitFor("started"))
-        #expect(session.wait(seconds: 20) { $0.errors.contains("in a row: waiting ") })
+        #expect(session.wait { $0.errors.contains("in a row: waiting ") })
         _ = try place.folder.write("", to: "up")
         session.send(SIGTERM)
         let result = session.finish()
@@ -175,13 +189,14 @@ import Testing
     }
 
     @Test func noChildIsLeft() throws {
-        for options in ["--grace 100ms", "--timeout 100ms", "--max-output 10"] {
+        for options in ["--grace 100ms", "--timeout 1s", "--max-output 10"] {
             _ = try place.shell("rm -f pids started")
             let result = try stop(
                 options + " -n 1 -j 3 --dead-letter dead",
-                "echo $$ >> pids; echo 12345678901234567890; sleep 60", numbers(1...3))
+                "echo $$ >> pids; echo 12345678901234567890; sleep 60", numbers(1...3)
+            ) { _ = try place.pids("pids", 3) }
             #expect([.signal(SIGTERM), .exit(1)].contains(result.ending))
-            let pids = try place.lines("pids").compactMap { pid_t($0) }
+            let pids = try place.pids("pids", 3)
             #expect(pids.count == 3)
             #expect(pids.allSatisfy { kill($0, 0) != 0 }, "\(options)")
         }
@@ -189,7 +204,7 @@ import Testing
 
     /// From a terminal SIGINT goes to the group: the commands are not in it.
     @Test func aTerminalDoesNotInterruptCommands() throws {
-        let line = "touch started; sleep 0.3; cat"
+        let line = "touch started; until [ -e go ]; do sleep 0.01; done; cat"
         let session = try Session(
             "/bin/sh",
             ["-c", "setsid sh -c 'echo $$ > group; exec stream-batch -f lines -x \"\(line)\"'"],
@@ -197,8 +212,9 @@ import Testing
         session.write("1\n")
         session.closeInput()
         #expect(place.waitFor("started"))
-        let group = try #require(pid_t(try place.lines("group")[0]))
+        let group = try place.pids("group")[0]
         kill(-group, SIGINT)
+        _ = try place.folder.write("", to: "go")
         #expect(session.finish().text == "1\n")
     }
 
@@ -208,7 +224,7 @@ import Testing
         session.write("1\n")
         #expect(place.waitFor("started"))
         session.send(SIGUSR1)
-        #expect(session.wait(seconds: 20) { $0.errors.contains("\"deliveries\":1") })
+        #expect(session.wait { $0.errors.contains("\"deliveries\":1") })
         _ = try place.folder.write("", to: "go")
         session.closeInput()
         #expect(session.finish().ending == .exit(0))

@@ -22,7 +22,7 @@ struct Workplace {
     ) throws -> Session {
         try Session(
             Files.tools + "/stream-batch", ["--spill-dir", "."] + arguments, stdin: stdin,
-            stdout: stdout, environment: environment, folder: folder.path, timeLimit: 60)
+            stdout: stdout, environment: environment, folder: folder.path)
     }
 
     /// Runs it to its end.
@@ -39,7 +39,7 @@ struct Workplace {
 
     /// Runs a shell line here.
     func shell(_ line: String, _ input: String = "") throws -> Finished {
-        let session = try Session("/bin/sh", ["-c", line], folder: folder.path, timeLimit: 60)
+        let session = try Session("/bin/sh", ["-c", line], folder: folder.path)
         session.write(input)
         session.closeInput()
         return session.finish()
@@ -73,8 +73,18 @@ struct Workplace {
         return try text(of: String(name))
     }
 
+    /// The process ids that commands write to a file, once there are so many lines.
+    func pids(_ name: String, _ count: Int = 1) throws -> [pid_t] {
+        let limit = now() + patience
+        // A shell makes the file before it writes to it.
+        while try lines(name).count < count && now() < limit { usleep(1000) }
+        let found = try lines(name).compactMap { pid_t($0) }
+        try #require(found.count >= count)
+        return found
+    }
+
     /// Waits until a file is there: a command made it.
-    func waitFor(_ name: String, seconds: Double = 20) -> Bool {
+    func waitFor(_ name: String, seconds: Double = patience) -> Bool {
         let limit = now() + seconds
         while !has(name) && now() < limit { usleep(1000) }
         return has(name)
@@ -92,4 +102,13 @@ extension Finished {
     }
 
     func counter(_ name: String) -> Int { counters[name] as? Int ?? 0 }
+
+    /// Seconds that it took, by its own clock.
+    var elapsed: Double { counters["elapsed_seconds"] as? Double ?? -1 }
+
+    /// Standard error without the counters.
+    var complaints: String {
+        errors.split(separator: "\n").filter { !$0.hasPrefix("{\"tool\"") }
+            .map { $0 + "\n" }.joined()
+    }
 }

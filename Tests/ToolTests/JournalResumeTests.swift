@@ -57,7 +57,7 @@ import Testing
         let session = try place.start("--journal j \(options)", "cat")
         session.write(first)
         let last = String(first.split(separator: "\n").last ?? "")
-        let limit = now() + 20
+        let limit = now() + patience
         while now() < limit {
             usleep(2000)
             if place.has("j/journal"), try place.folder.read("j/journal").contains(last) { break }

@@ -109,6 +109,7 @@ import Testing
         let session = try place.start("-n 3 -f lines --journal j", Self.take)
         session.write(numbers(1...5))
         #expect(place.waitFor("taken"))
+        #expect(session.isAsleep())
         session.send(SIGKILL)
         #expect(session.finish().ending == .signal(SIGKILL))
         try waitForLock()
@@ -277,11 +278,12 @@ import Testing
         _ last: String
     ) throws {
         _ = try place.folder.write(numbers(1...3), to: "in")
-        let line = "touch started; sleep 0.3; " + last
+        let line = "touch started; until [ -e go ]; do sleep 0.01; done; " + last
         let session = try place.start("-n 9 --journal j --grace 100ms in", line)
         #expect(place.waitFor("started"))
-        usleep(50_000)
+        #expect(session.isAsleep())
         session.send(SIGTERM)
+        _ = try place.folder.write("", to: "go")
         let result = session.finish()
         #expect(result.ending == .signal(SIGTERM))
         #expect(
@@ -296,10 +298,12 @@ import Testing
     @Test func stoppedWhileTheLastBatchIsDelivered() throws {
         _ = try place.folder.write(numbers(1...3), to: "in")
         let options = "-n 9 -f lines --journal j in"
-        let session = try place.start(options, "touch started; sleep 0.3; cat")
+        let session = try place.start(
+            options, "touch started; until [ -e go ]; do sleep 0.01; done; cat")
         #expect(place.waitFor("started"))
-        usleep(50_000)
+        #expect(session.isAsleep())
         session.send(SIGTERM)
+        _ = try place.folder.write("", to: "go")
         let result = session.finish()
         #expect(result.text == numbers(1...3))
         if result.ending != .exit(0) {
@@ -316,7 +320,7 @@ import Testing
             "touch started; exit 1")
         session.write(numbers(1...5))
         #expect(place.waitFor("started"))
-        usleep(50_000)
+        #expect(session.isAsleep())
         session.send(SIGTERM)
         let result = session.finish()
         #expect(result.ending == .signal(SIGTERM))
@@ -330,10 +334,10 @@ import Testing
     @Test func oneJobKeepsTheOrderOverAStop() throws {
         let session = try place.start(
             "-n 1 -f lines --journal j --retries 9 --backoff 30s..40s",
-            "touch started; [ $BATCH_SEQ != 2 ] && " + Self.take)
+            "[ $BATCH_SEQ != 2 ] || touch tried; [ $BATCH_SEQ != 2 ] && " + Self.take)
         session.write(numbers(1...4))
-        #expect(place.waitFor("taken"))
-        usleep(100_000)
+        #expect(place.waitFor("tried"))
+        #expect(session.isAsleep())
         session.send(SIGTERM)
         #expect(session.finish().ending == .signal(SIGTERM))
         #expect(try place.run("-n 1 -f lines --journal j", Self.take).ending == .exit(0))

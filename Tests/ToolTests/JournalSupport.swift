@@ -55,7 +55,7 @@ struct JournaledRuns {
         let descriptor = open(place.folder.file("j/lock"), O_RDWR | O_CLOEXEC)
         if descriptor < 0 { return }
         defer { close(descriptor) }
-        let limit = now() + 20
+        let limit = now() + patience
         while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             try #require(now() < limit, "the journal stays locked")
             usleep(500)

@@ -11,7 +11,7 @@ struct ListeningPeer {
         session = try start(
             "ws-cat", options + " --listen 127.0.0.1:0 --port-file " + file)
         var port = ""
-        let limit = now() + 10
+        let limit = now() + patience
         while port.isEmpty && now() < limit {
             usleep(2000)
             if access(file, F_OK) == 0 { port = try folder.read("port") }

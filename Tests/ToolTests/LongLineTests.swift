@@ -65,7 +65,7 @@ import Testing
     @Test func aReadThatEndsInsideACharacterOfALongEvent() throws {
         let session = try start("sse-decode", "-t --max-line=10 --on-error=skip")
         session.write(Array("data: 1234567890".utf8) + [0xE2, 0x98])
-        #expect(session.wait(seconds: 5) { $0.errors.contains("longer than 10 bytes") })
+        #expect(session.wait { $0.errors.contains("longer than 10 bytes") })
         session.write([0x95] + Array("\n\ndata: x\n\n".utf8))
         #expect(session.prints("x\n"))
         session.closeInput()

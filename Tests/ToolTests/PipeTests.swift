@@ -23,21 +23,19 @@ import Testing
     /// A trickle leaves its pipe as it is: what the system allows a user is for others, too.
     @Test(arguments: [("1\n", false), (String(repeating: "1\n", count: 60_000), true)])
     func onlyABurstEnlargesItsPipe(_ text: String, _ isEnlarged: Bool) throws {
-        var ends: [Int32] = [0, 0]
-        #expect(pipe(&ends) == 0)
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        defer { close(ends[1]) }
-        let session = try start("stream-sample", "-p1", stdin: .descriptor(ends[0]))
-        close(ends[0])
+        let ends = try makePipe()
+        defer { close(ends.writing) }
+        let session = try start("stream-sample", "-p1", stdin: .descriptor(ends.reading))
+        close(ends.reading)
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            let size = rest.withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count) }
+            let size = rest.withUnsafeBytes { write(ends.writing, $0.baseAddress, $0.count) }
             try #require(size > 0)
             rest = rest.dropFirst(size)
         }
         #expect(session.prints(text))
         // F_GETPIPE_SZ of linux/fcntl.h.
-        #expect((fcntl(ends[1], 1032) > 64 << 10) == isEnlarged)
+        #expect((fcntl(ends.writing, 1032) > 64 << 10) == isEnlarged)
     }
 
     @Test func closedStandardInput() throws {
@@ -79,11 +77,10 @@ import Testing
             let session = try Session("/bin/sh", ["-c", "\(trap)exec \(command)"])
             session.closeOutput()
             // Between its fork and its exec another test's child has our end of the pipe too.
-            var tries = 0
+            let limit = now() + patience
             repeat {
                 session.write(line)
-                tries += 1
-            } while tries < 250 && session.waitForEnd(seconds: 0.02) == nil
+            } while session.waitForEnd(seconds: 0.02) == nil && now() < limit
             let result = session.finish()
             #expect(result.ending == .signal(SIGPIPE))
             #expect(result.errors.isEmpty)
@@ -167,9 +164,9 @@ import Testing
             tool, arguments, stdin: .descriptor(input.reading),
             stdout: .descriptor(output.writing))
         // More than a pipe holds, while the tool meets an empty and then a full pipe.
-        usleep(50_000)
+        #expect(session.isAsleep())
         let writer = Thread { _ = writeAll(Array(text.utf8), to: input.writing) }
-        usleep(50_000)
+        #expect(session.isAsleep())
         let result = readAll(output.reading, count: expected.count)
         #expect(result == expected)
         writer.join()
@@ -243,7 +240,7 @@ private func readAll(_ descriptor: Int32, count: Int) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: 65536)
     while all.count < count {
         var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard poll(&ready, 1, 10_000) == 1 else { return all }
+        guard poll(&ready, 1, Int32(patience * 1000)) == 1 else { return all }
         let size = read(descriptor, &buffer, buffer.count)
         if size <= 0 { return all }
         all += buffer[..<size]

@@ -5,10 +5,13 @@ import Testing
 @Suite(.serialized) struct PromiseTests {
     /// The buffer had been written just before, so the flush thought there was nothing to do.
     @Test func compressedOutputIsFlushedAfterALargeEvent() throws {
-        let command =
-            "(printf '\"%0300000d\"\\n' 0; sleep 2) | sse-encode -dz"
-            + " | (timeout 1 sse-decode -d; true) | wc -c"
-        #expect(try shell(command).text == "300003\n")
+        let session = try Session("/bin/sh", ["-c", "sse-encode -dz | sse-decode -d"])
+        let line = "\"" + String(repeating: "0", count: 300_000) + "\"\n"
+        session.write(line)
+        let isThere = session.prints(line)
+        #expect(isThere)
+        session.closeInput()
+        #expect(session.finish().ending == .exit(0))
     }
 
     @Test func countersDoNotReplaceTheOutput() throws {
@@ -52,17 +55,21 @@ import Testing
         #expect(early.text == "")
     }
 
+    /// The tool waits for a writer: the state in proc_pid_stat(5) is S.
+    private static let opening =
+        "d=$(mktemp -d) && mkfifo $d/f; sse-decode -d $d/f 2> $d/e & p=$!;"
+        + " until grep -q '(sse-decode) S ' /proc/$p/stat; do sleep .01; done;"
+
     @Test func aSignalWhileAFIFOIsOpened() throws {
         let command =
-            "d=$(mktemp -d) && mkfifo $d/f; sse-decode -d $d/f & p=$!; sleep .3; kill -USR1 $p;"
-            + " sleep .2; printf 'data: 1\\n\\n' > $d/f; wait $p; s=$?; rm -r $d; exit $s"
+            Self.opening + " kill -USR1 $p; until [ -s $d/e ]; do sleep .01; done;"
+            + " printf 'data: 1\\n\\n' > $d/f; wait $p; s=$?; cat $d/e >&2; rm -r $d; exit $s"
         let result = try shell(command)
         #expect(result.text == "1\n")
         #expect(result.ending == .exit(0))
         #expect(result.errors.contains("\"records_in\":0"))
         let stopped = try shell(
-            "d=$(mktemp -d) && mkfifo $d/f; sse-decode -d $d/f & p=$!; sleep .3; kill $p; wait $p;"
-                + " s=$?; rm -r $d; exit $s")
+            Self.opening + " kill $p; wait $p; s=$?; rm -r $d; exit $s")
         #expect(stopped.ending == .exit(143))
     }
 

@@ -113,7 +113,7 @@ import Testing
 
     /// Keys with many lines in any order, and what of it is sampled.
     @Test(arguments: [0.05, 0.5, 0.8]) func allLinesOfAKeyOrNone(_ share: Double) throws {
-        var random = SeededGenerator(seed: 12)
+        var random = SeededGenerator.usual(12)
         let lines = (0..<6000).map { _ in
             "{\"x\":\(random.next() % 1000),\"user\":{\"id\":\"u\(random.next() % 300)\"}}"
         }

@@ -72,7 +72,7 @@ import Testing
 
     @Test(arguments: rates.indices) func theSameAsABucketOfTokens(_ row: Int) throws {
         let (rate, interval, burst, standard) = Self.rates[row]
-        var random = SeededGenerator(seed: UInt64(row))
+        var random = SeededGenerator.usual(UInt64(row))
         let times = Self.arrivals(interval, 3000, random: &random)
         let option = burst.map { "--burst \($0)" } ?? ""
         let output = try Samples.run(
@@ -98,7 +98,7 @@ import Testing
     /// two is no whole number of nanoseconds; and where lines wait, no less.
     @Test(arguments: [(3, 1), (3, 2), (7, 7), (600, 30), (999, 10)])
     func neverMoreThanTheRate(_ rate: Int, _ burst: Int) throws {
-        var random = SeededGenerator(seed: 99)
+        var random = SeededGenerator.usual(99)
         var times = Self.arrivals(1_000_000_000 / rate, 4000, random: &random).sorted()
         let start = times[0]
         // Twenty lines for each token, for 1000 tokens.
@@ -119,7 +119,7 @@ import Testing
 
     /// Each key has a bucket of its own.
     @Test func rateOfEachKey() throws {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededGenerator.usual(5)
         let times = Self.arrivals(25_000_000, 4000, random: &random).sorted()
         let keys = times.map { _ in Int(random.next() % 7) }
         var buckets = Array(repeating: Bucket(interval: 250_000_000, burst: 2), count: 7)
@@ -311,7 +311,7 @@ import Testing
     }
 
     @Test func everyNthOfEachKey() throws {
-        var random = SeededGenerator(seed: 31)
+        var random = SeededGenerator.usual(31)
         var counts = Array(repeating: 0, count: 9)
         var expected = ""
         var lines = ""

@@ -200,7 +200,7 @@ import Testing
     /// How the input is cut into reads chooses no lines.
     @Test(arguments: ["-n 20", "-p 0.1", "-t -p 0.1", "-t -n 20", "--nth 5"])
     func readsChooseNothing(_ method: String) throws {
-        var random = SeededGenerator(seed: 7)
+        var random = SeededGenerator.usual(7)
         var input: [UInt8] = []
         while input.count < 4000 {
             input += Array("\(input.count)\n".utf8)

@@ -90,12 +90,12 @@ final class Person {
     }
 
     /// True once the screen shows exactly these rows.
-    func sees(_ rows: [String], within seconds: Double = 5) -> Bool {
+    func sees(_ rows: [String], within seconds: Double = patience) -> Bool {
         look(seconds) { $0.rows == rows }
     }
 
     /// True once `condition` holds of what is shown.
-    func look(_ seconds: Double = 5, until condition: (Person) -> Bool) -> Bool {
+    func look(_ seconds: Double = patience, until condition: (Person) -> Bool) -> Bool {
         let limit = now() + seconds
         var buffer = [UInt8](repeating: 0, count: 4096)
         while !condition(self) {

@@ -1,4 +1,5 @@
 import Glibc
+import Testing
 
 /// How a process ended.
 enum Ending: Equatable {
@@ -29,6 +30,9 @@ struct SpawnError: Error {
     var code: Int32
 }
 
+/// For so many seconds a test waits for what must come: a busy machine is no failure.
+let patience = 60.0
+
 /// A process that runs beside the test. Everything moves by poll, so neither side can wait
 /// for the other for ever.
 final class Session {
@@ -48,7 +52,7 @@ final class Session {
     init(
         _ program: String, _ arguments: [String], stdin: Stream = .pipe, stdout: Stream = .pipe,
         stderr: Stream = .pipe, environment: [String: String] = [:],
-        folder: String = Files.samples, timeLimit: Double = 30
+        folder: String = Files.samples, timeLimit: Double = 2 * patience
     ) throws {
         _ = Self.ignoresBrokenPipes
         deadline = now() + timeLimit
@@ -80,13 +84,13 @@ final class Session {
 
     /// Gives it bytes to read; true when it took them in time.
     @discardableResult
-    func write(_ bytes: some Sequence<UInt8>, within seconds: Double = 30) -> Bool {
+    func write(_ bytes: some Sequence<UInt8>, within seconds: Double = patience) -> Bool {
         pending += bytes
         return pump(until: now() + seconds) { $0.pending.isEmpty }
     }
 
     @discardableResult
-    func write(_ text: String, within seconds: Double = 30) -> Bool {
+    func write(_ text: String, within seconds: Double = patience) -> Bool {
         write(text.utf8, within: seconds)
     }
 
@@ -97,13 +101,65 @@ final class Session {
     }
 
     /// Collects what arrives. True when `condition` came true in time.
-    func wait(seconds: Double, until condition: (Session) -> Bool) -> Bool {
+    func wait(seconds: Double = patience, until condition: (Session) -> Bool) -> Bool {
         pump(until: now() + seconds, condition)
     }
 
     /// True when its standard output came to exactly this in time.
-    func prints(_ expected: String, within seconds: Double = 5) -> Bool {
+    func prints(_ expected: String, within seconds: Double = patience) -> Bool {
         wait(seconds: seconds) { $0.output.count >= expected.utf8.count } && text == expected
+    }
+
+    /// True once it waits for something, having taken what there is for it to take.
+    @discardableResult
+    func isAsleep(within seconds: Double = patience) -> Bool {
+        let limit = min(now() + seconds, deadline)
+        var naps = 0
+        while naps < 3 && now() < limit {
+            naps = sleeps ? naps + 1 : 0
+            usleep(1000)
+        }
+        return naps == 3
+    }
+
+    /// True when it takes no more of what it is given while it waits for something else.
+    func stalls(with bytes: some Sequence<UInt8>) -> Bool {
+        pending += bytes
+        var naps = 0
+        while naps < 10 {
+            if pump(until: now() + 0.01, { $0.pending.isEmpty }) || now() >= deadline {
+                return false
+            }
+            naps = sleeps ? naps + 1 : 0
+        }
+        return true
+    }
+
+    /// All its threads wait, says the third field of proc_pid_stat(5).
+    private var sleeps: Bool {
+        let folder = opendir("/proc/\(pid)/task")
+        guard let folder else { return false }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let thread = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if thread.hasPrefix(".") { continue }
+            let descriptor = open("/proc/\(pid)/task/\(thread)/stat", O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { continue }
+            defer { close(descriptor) }
+            var buffer = [UInt8](repeating: 0, count: 512)
+            let size = read(descriptor, &buffer, buffer.count)
+            let text = String(decoding: buffer[..<max(size, 0)], as: UTF8.self)
+            guard text.contains(") S ") else { return false }
+        }
+        return true
+    }
+
+    /// How many bytes wait to be read of its standard output.
+    var unread: Int {
+        var count: Int32 = 0
+        return ioctl(outputEnd, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
     func send(_ signal: Int32) {
@@ -129,7 +185,7 @@ final class Session {
     }
 
     /// Waits for its end without reading what it writes.
-    func waitForEnd(seconds: Double) -> Ending? {
+    func waitForEnd(seconds: Double = patience) -> Ending? {
         let limit = now() + seconds
         while !reap(WNOHANG) && now() < limit { usleep(500) }
         return ending
@@ -195,6 +251,16 @@ final class Session {
         ending = number == 0 ? .exit(status >> 8 & 0xFF) : .signal(number)
         return true
     }
+}
+
+/// Does something with times that are long enough for this machine: again with longer ones until
+/// it succeeds.
+func patiently(
+    _ milliseconds: [Int] = [300, 1500, 6000], sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: (Int) throws -> Bool
+) rethrows {
+    for time in milliseconds where try body(time) { return }
+    Issue.record("not within \(milliseconds) ms either", sourceLocation: sourceLocation)
 }
 
 /// Seconds on a clock that is never set.

@@ -47,6 +47,8 @@ struct Spawner {
         posix_spawnattr_setsigmask(&attributes, &none)
         let flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
         posix_spawnattr_setflags(&attributes, Int16(flags))
+        // Foundation opens files without O_CLOEXEC, in other tests at the same time.
+        _ = GNU.addCloseFrom(&actions, 3)
         var argv = ([program] + arguments).map { strdup($0) } + [nil]
         var environment = Self.environment(additions).map { strdup($0) } + [nil]
         var pid: pid_t = 0
@@ -63,6 +65,7 @@ struct Spawner {
     private static func environment(_ additions: [String: String]) -> [String] {
         var variables = ["LC_ALL": "C", "HOME": "/nonexistent", "TERM": "xterm"]
         variables["PATH"] = Files.tools + ":/usr/local/bin:/usr/bin:/bin"
+        variables["TMPDIR"] = TemporaryFolder.parent
         variables.merge(additions) { $1 }
         return variables.map { "\($0.key)=\($0.value)" }
     }
@@ -94,6 +97,11 @@ private enum GNU {
 
     /// With the flag at once: a pipe must not get into a child that another thread starts.
     static let pipe2 = unsafeBitCast(dlsym(nil, "pipe2"), to: Pipe2.self)
+    typealias AddCloseFrom =
+        @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+
+    static let addCloseFrom = unsafeBitCast(
+        dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"), to: AddCloseFrom.self)
     static let addFolder = unsafeBitCast(
         dlsym(nil, "posix_spawn_file_actions_addchdir_np"), to: AddFolder.self)
 }

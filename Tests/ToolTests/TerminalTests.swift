@@ -22,7 +22,7 @@ import Testing
         }
 
         /// What it shows within so many seconds, or until it shows `text`.
-        func shown(until text: String, within seconds: Double = 5) -> String {
+        func shown(until text: String, within seconds: Double = patience) -> String {
             read(screen, until: text, within: seconds)
         }
 
@@ -62,7 +62,7 @@ import Testing
         #expect(text.contains("\r\u{1B}[Ksse-decode: 9 B, 1 records"))
         session.closeInput()
         #expect(session.finish().ending == .exit(0))
-        #expect(terminal.shown(until: "\r\u{1B}[K", within: 1).hasSuffix("\r\u{1B}[K"))
+        #expect(terminal.shown(until: "\r\u{1B}[K").hasSuffix("\r\u{1B}[K"))
     }
 
     @Test(arguments: ["--no-progress", "-q"]) func noProgress(_ option: String) throws {
@@ -90,10 +90,10 @@ import Testing
     @Test func progressWhereItIsAskedFor() throws {
         let session = try start("sse-decode", "-d --progress")
         session.write("data: 1\n\n")
-        #expect(session.wait(seconds: 5) { $0.errors.contains("9 B, 1 records, ") })
+        #expect(session.wait { $0.errors.contains("9 B, 1 records, ") })
         session.write("data: 2\n\n")
         #expect(session.prints("1\n2\n"))
-        #expect(session.wait(seconds: 5) { $0.errors.contains("18 B, 2 records, ") })
+        #expect(session.wait { $0.errors.contains("18 B, 2 records, ") })
         session.closeInput()
         #expect(session.finish().ending == .exit(0))
         #expect(session.text == "1\n2\n")
@@ -102,9 +102,9 @@ import Testing
     @Test func aDiagnosticTakesTheProgressLineAway() throws {
         let session = try start("sse-encode", "-d --progress --on-error=skip")
         session.write("1\n")
-        #expect(session.wait(seconds: 5) { $0.errors.contains("records") })
+        #expect(session.wait { $0.errors.contains("records") })
         session.write("x\n")
-        #expect(session.wait(seconds: 5) { $0.errors.contains("\r\u{1B}[Ksse-encode: -:2:1: ") })
+        #expect(session.wait { $0.errors.contains("\r\u{1B}[Ksse-encode: -:2:1: ") })
         session.closeInput()
         #expect(session.finish().ending == .exit(1))
     }
@@ -124,7 +124,7 @@ import Testing
         session.write(input)
         session.closeInput()
         _ = session.finish()
-        return read(pipe.reading, until: "\0", within: 5)
+        return read(pipe.reading, until: "\0", within: patience)
     }
 
     @Test func prioritiesForTheJournal() throws {

@@ -29,12 +29,14 @@ enum Files {
     }
 }
 
-/// A folder that goes with the test.
+/// A folder that goes with the test, in $TMPDIR or in /tmp.
 final class TemporaryFolder {
+    static let parent = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+
     let path: String
 
     init() throws {
-        var template = Array("/tmp/streamutils-XXXXXX".utf8CString)
+        var template = Array((Self.parent + "/streamutils-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else { throw SpawnError(code: errno) }
         path = String(decoding: template.dropLast().map(UInt8.init), as: UTF8.self)
     }
@@ -171,11 +173,15 @@ struct SeededGenerator: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// $STREAMUTILS_SEED, or a new one; printed, so that a failure can be had again.
+    /// $SEED, or a new one; printed, so that a failure can be had again.
     static func announced(_ test: String) -> SeededGenerator {
-        let given = ProcessInfo.processInfo.environment["STREAMUTILS_SEED"].flatMap { UInt64($0) }
         let seed = given ?? UInt64.random(in: 1...9_999_999)
-        print("\(test): STREAMUTILS_SEED=\(seed)")
+        print("\(test): SEED=\(seed)")
         return SeededGenerator(seed: seed)
     }
+
+    /// $SEED, or this one: what holds for any seed, and is the same in each run.
+    static func usual(_ seed: UInt64) -> SeededGenerator { SeededGenerator(seed: given ?? seed) }
+
+    private static let given = ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
 }

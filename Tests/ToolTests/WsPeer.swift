@@ -66,23 +66,11 @@ final class WsPeer {
     /// At a port that is given, or at a free one. With `receiveBuffer` its system takes so few
     /// bytes ahead.
     init(port: Int = 0, receiveBuffer: Int32? = nil) throws {
-        let descriptor = makeSocket()
-        self.descriptor = descriptor
+        (descriptor, self.port) = try socketAt(port)
         if var size = receiveBuffer {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)
         }
-        var yes: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, 4)
-        var address = loopback(port)
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let failure = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, size) | listen(descriptor, 64)
-                    | getsockname(descriptor, $0, &size)
-            }
-        }
-        self.port = Int(UInt16(bigEndian: address.sin_port))
-        guard failure == 0 else { throw SpawnError(code: errno) }
+        guard listen(descriptor, 64) == 0 else { throw SpawnError(code: errno) }
     }
 
     deinit { close(descriptor) }
@@ -93,7 +81,7 @@ final class WsPeer {
     var url: String { "ws://127.0.0.1:\(port)/" }
 
     /// The next connection, before anything is read of it.
-    func acceptRaw(within seconds: Double = 15) throws -> WsConnection {
+    func acceptRaw(within seconds: Double = patience) throws -> WsConnection {
         let limit = now() + seconds
         while true {
             let peer = SocketCalls.accept4(
@@ -104,7 +92,7 @@ final class WsPeer {
     }
 
     /// The next connection, opened. `fields` are added to the answer.
-    func accept(within seconds: Double = 15, _ fields: String = "") throws -> WsConnection {
+    func accept(within seconds: Double = patience, _ fields: String = "") throws -> WsConnection {
         let connection = try acceptRaw(within: seconds)
         try connection.readHead()
         connection.write(connection.response(fields))
@@ -112,7 +100,7 @@ final class WsPeer {
     }
 
     /// True when a connection is there to be taken within this time.
-    func isCalled(within seconds: Double) -> Bool {
+    func isCalled(within seconds: Double = patience) -> Bool {
         var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&ready, 1, Int32(seconds * 1000)) == 1
     }
@@ -152,7 +140,7 @@ final class WsConnection {
         }
         if result != 0 {
             guard errno == EINPROGRESS else { throw SpawnError(code: errno) }
-            try awaitEvent(POLLOUT, descriptor, until: now() + 10, "being connected")
+            try awaitEvent(POLLOUT, descriptor, until: now() + patience, "being connected")
         }
     }
 
@@ -176,7 +164,7 @@ final class WsConnection {
     // MARK: The opening handshake
 
     @discardableResult
-    func readHead(within seconds: Double = 15) throws -> String {
+    func readHead(within seconds: Double = patience) throws -> String {
         let limit = now() + seconds
         let end = Array("\r\n\r\n".utf8)
         while true {
@@ -224,7 +212,7 @@ final class WsConnection {
 
     /// True when all of it was taken in time.
     @discardableResult
-    func write(_ bytes: some Sequence<UInt8>, within seconds: Double = 10) -> Bool {
+    func write(_ bytes: some Sequence<UInt8>, within seconds: Double = patience) -> Bool {
         let bytes = Array(bytes)
         return push(bytes, within: seconds) == bytes.count
     }
@@ -261,7 +249,7 @@ final class WsConnection {
     // MARK: Receiving
 
     /// The next frame, unmasked; nil at the end of the connection.
-    func frame(within seconds: Double = 15) throws -> WsFrame? {
+    func frame(within seconds: Double = patience) throws -> WsFrame? {
         let limit = now() + seconds
         while true {
             if let frame = try parse() { return frame }
@@ -270,7 +258,7 @@ final class WsConnection {
     }
 
     /// The next frame that is no ping; pings are answered.
-    func next(within seconds: Double = 15) throws -> WsFrame? {
+    func next(within seconds: Double = patience) throws -> WsFrame? {
         let limit = now() + seconds
         while let frame = try frame(within: limit - now()) {
             guard frame.kind == .ping, answersPings else { return frame }
@@ -281,7 +269,9 @@ final class WsConnection {
     }
 
     /// Every frame up to the Close, which is answered, or to the end of the connection.
-    func drain(answersClose: Bool = true, within seconds: Double = 20) throws -> WsTranscript {
+    func drain(
+        answersClose: Bool = true, within seconds: Double = patience
+    ) throws -> WsTranscript {
         let limit = now() + seconds
         var transcript = WsTranscript()
         while let frame = try next(within: limit - now()) {
@@ -299,7 +289,7 @@ final class WsConnection {
     }
 
     /// True when the connection ends within this time; what comes before that is thrown away.
-    func ends(within seconds: Double) throws -> Bool {
+    func ends(within seconds: Double = patience) throws -> Bool {
         let limit = now() + seconds
         do {
             while try fill(until: limit) { offset = buffer.count }
@@ -310,7 +300,7 @@ final class WsConnection {
     }
 
     /// The next bytes as they are.
-    func bytes(_ count: Int, within seconds: Double = 10) throws -> [UInt8] {
+    func bytes(_ count: Int, within seconds: Double = patience) throws -> [UInt8] {
         let limit = now() + seconds
         while buffer.count - offset < count, try fill(until: limit) {}
         let bytes = Array(buffer[offset...].prefix(count))
@@ -319,7 +309,7 @@ final class WsConnection {
     }
 
     /// All bytes until the connection ends, from those on that were not taken.
-    func rest(within seconds: Double = 10) throws -> String {
+    func rest(within seconds: Double = patience) throws -> String {
         let limit = now() + seconds
         while try fill(until: limit) {}
         return String(decoding: buffer[offset...], as: UTF8.self)

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A TCP socket that does not block and that no child inherits.
 func makeSocket() -> Int32 {
@@ -25,8 +26,38 @@ func awaitEvent(_ event: Int32, _ descriptor: Int32, until limit: Double, _ what
     }
 }
 
-/// A port at which nobody listens, for the moment.
-func unusedPort() throws -> Int { try WsPeer().port }
+/// Ports that are bound, so that nobody else gets them, and at which nobody listens yet.
+private let reserved = Mutex<[Int: Int32]>([:])
+
+/// A port at which nobody listens until a WsPeer does.
+func unusedPort() throws -> Int {
+    let descriptor = makeSocket()
+    let port = try bindLoopback(descriptor, 0)
+    reserved.withLock { $0[port] = descriptor }
+    return port
+}
+
+/// The socket that has a port which was unused until now, or a new one.
+func socketAt(_ port: Int) throws -> (descriptor: Int32, port: Int) {
+    let kept = reserved.withLock { $0.removeValue(forKey: port) }
+    if let kept { return (kept, port) }
+    let descriptor = makeSocket()
+    var yes: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, 4)
+    return (descriptor, try bindLoopback(descriptor, port))
+}
+
+private func bindLoopback(_ descriptor: Int32, _ port: Int) throws -> Int {
+    var address = loopback(port)
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let failure = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, size) | getsockname(descriptor, $0, &size)
+        }
+    }
+    guard failure == 0 else { throw SpawnError(code: errno) }
+    return Int(UInt16(bigEndian: address.sin_port))
+}
 
 /// What the C library has and its headers show only to GNU programs.
 enum SocketCalls {

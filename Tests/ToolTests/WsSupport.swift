@@ -70,7 +70,7 @@ struct WsServer {
 
 /// The port that a server writes to its file once it accepts connections.
 func readPort(_ file: String) -> Int? {
-    let limit = now() + 15
+    let limit = now() + patience
     while now() < limit {
         if let data = FileManager.default.contents(atPath: file),
             let port = Int(String(decoding: data, as: UTF8.self).filter(\.isNumber))
@@ -91,12 +91,12 @@ extension Session {
     }
 
     /// True when standard error came to have this in it.
-    func says(_ text: String, within seconds: Double = 10) -> Bool {
+    func says(_ text: String, within seconds: Double = patience) -> Bool {
         wait(seconds: seconds) { $0.errors.contains(text) }
     }
 
     /// True when so many lines came to standard output.
-    func printsLines(_ count: Int, within seconds: Double = 10) -> Bool {
+    func printsLines(_ count: Int, within seconds: Double = patience) -> Bool {
         wait(seconds: seconds) { $0.output.count { $0 == 10 } >= count }
     }
 }
