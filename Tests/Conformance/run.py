@@ -2,6 +2,7 @@
 """Runs the Autobahn suite against ws-cat as a client and as a server, and against stream-serve.
 
 run.py --tools DIRECTORY [--set short|full] [--side client|server|serve|all]
+run.py --tools DIRECTORY --install only makes sure that the suite is there
 
 Fails unless every case is OK or INFORMATIONAL. Needs pip, and gcc to
 install the suite.
@@ -72,6 +73,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tools", type=Path, required=True, metavar="DIRECTORY")
     parser.add_argument("--set", choices=SETS, default="short")
+    parser.add_argument("--install", action="store_true")
     parser.add_argument("--side", choices=["client", "server", "serve", "all"], default="all")
     parser.add_argument("--build", type=Path, default=ROOT / ".build", metavar="DIRECTORY")
     return parser.parse_args()
@@ -92,6 +94,8 @@ def main():
         wstest, environment = suite.install(options.build.resolve())
     except suite.CannotInstall as problem:
         sys.exit(str(problem))
+    if options.install:
+        return 0
     cases, expected, seconds = SETS[options.set]
     runs = []
     for name, run, tool in [("client", sides.as_client, "ws-cat"),
