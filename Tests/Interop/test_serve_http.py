@@ -168,6 +168,7 @@ class Streams(unittest.TestCase):
                         line = json.loads(client.line())
                         data = line if target.endswith("raw") else line["data"]
                         self.assertEqual(data["n"], number)
+                    server.settled()  # The next client may be another worker's.
             server.end()
             for client, _ in clients:
                 self.assertEqual(json.loads(client.line())["event"], "end")

@@ -187,6 +187,7 @@ class Echoes(unittest.TestCase):
             self.assertEqual(sequence(answer["id"]), 2)
             answer = server.post("/publish?channel=room.2", [1, 2]).json()
             self.assertEqual([sequence(id) for id in answer["ids"]], [3, 4])
+            server.idle()  # Each worker has them.
             self.assertEqual([record["id"] for record in server.ask("/last?n=2").json()],
                              answer["ids"])
             self.assertEqual([record["data"] for record in server.published(3)],
@@ -199,6 +200,7 @@ class Echoes(unittest.TestCase):
             server.published(2)
             server.feed("own")
             self.assertEqual(client.data(), ["own"])
+            server.settled()
             self.assertEqual(server.ask("/last?n=10").data, ["own"])
 
     def test_all_see_one_order(self):

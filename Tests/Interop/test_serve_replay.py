@@ -54,6 +54,7 @@ class Since(unittest.TestCase):
                 with server.sse(f"/events{query}") as client:
                     server.feed(query)
                     self.assertEqual(client.data(), [query])
+                server.settled()  # The next client may be another worker's.
 
     def test_a_time(self):
         with serve() as server:
@@ -271,6 +272,7 @@ class OwnIds(unittest.TestCase):
             ids = [event["id"] for event in client.events(3)]
             self.assertEqual((ids[0], ids[2]), ("x", "y"))
             self.assertRegex(ids[1], r"^[0-9a-z]+-2$")
+            server.settled()
             with server.sse(fields=[f"Last-Event-ID: {ids[1]}"]) as other:
                 self.assertEqual(other.data(), [{"id": "y"}])
 

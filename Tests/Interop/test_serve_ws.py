@@ -64,6 +64,7 @@ class Messages(unittest.TestCase):
                 self.assertEqual([record["data"] for record in records], list(range(10)))
                 server.feed(10)
                 self.assertEqual(client.data(), [10])
+            server.settled()
             for query, expected in [(f"since={records[6]['id']}", [7, 8, 9, 10]),
                                     (f"last_event_id={records[6]['id']}", [7, 8, 9, 10]),
                                     ("since=3", [8, 9, 10]), ("since=30s", list(range(11)))]:
