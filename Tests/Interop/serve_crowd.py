@@ -390,19 +390,23 @@ class Crowd:
             self.halves.pop(0).close()
 
     def until(self, condition, what="", seconds=3 * PATIENCE_SECONDS):
+        if not self.turn_until(condition, seconds):
+            what = what() if callable(what) else what
+            raise AssertionError(f"not within {seconds} s: {what}")
+
+    def turn_until(self, condition, seconds):
+        """Whether it came to this within the time."""
         deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                what = what() if callable(what) else what
-                raise AssertionError(f"not within {seconds} s: {what}")
+        while not (value := condition()) and time.monotonic() < deadline:
             self.turn()
+        return value
 
     def opened(self):
         """Waits until all members have their response."""
         self.until(lambda: all(each.head or each.transport == "poll" for each in self.members),
                    "all heads")
 
-    def settle(self, feed, members=None, seconds=3 * PATIENCE_SECONDS):
+    def settle(self, feed, members=None, seconds=PATIENCE_SECONDS):
         """Waits until each has the last of what it is to get."""
         waiting = {}
         for member in self.members if members is None else members:
@@ -416,7 +420,13 @@ class Crowd:
                 del waiting[member]
             return not waiting
 
-        self.until(done, lambda: f"{len(waiting)} have the last: {list(waiting)[:5]}", seconds)
+        # As long as more events come it is the reading that takes time.
+        came = None
+        while not done():
+            if came == (came := sum(len(each.seen) for each in waiting)):
+                what = f"{len(waiting)} have not the last: {list(waiting)[:5]}"
+                raise AssertionError(f"nothing more came for {seconds} s: {what}")
+            self.turn_until(done, seconds)
 
     def check(self, feed, members=None, whole=False):
         """That each has a run without a hole, with no gap told; whole: from the first on."""
