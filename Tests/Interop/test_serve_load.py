@@ -244,20 +244,20 @@ class Resumes(unittest.TestCase):
             self.assertEqual(server.metric("replays_total", result="miss"), 0)
 
     def test_one_worker(self):
-        self.churn(1, 200)
+        self.churn(1, 120)
 
     def test_two_workers(self):
-        self.churn(2, 200)
+        self.churn(2, 120)
 
     def test_four_workers(self):
-        self.churn(4, 300)
+        self.churn(4, 180)
 
     def test_with_no_flush_interval(self):
-        self.churn(2, 150, "--flush-interval 0")
+        self.churn(2, 90, "--flush-interval 0")
 
     def test_events_one_by_one(self):
         """Several flushes do not end together with what the publisher wrote."""
-        self.churn(2, 200, events=15, at_once=1)
+        self.churn(2, 120, events=15, at_once=1)
 
     def test_between_two_flushes(self):
         """A client joins the compressed stream while a piece of it is begun: it has a part of the
@@ -279,7 +279,7 @@ class Resumes(unittest.TestCase):
             self.assertEqual(others.data(3), [2, 3, 4])
 
     def test_with_small_buffers(self):
-        self.churn(3, 200, "--send-buffer 4K --flush-interval 20ms")
+        self.churn(3, 120, "--send-buffer 4K --flush-interval 20ms")
 
     def test_a_server_that_has_ids_of_its_own(self):
         """Numbers of the publisher are ids: the last of them is found in the history."""
