@@ -56,6 +56,10 @@ enum { REPEATED_MS = 50, REPEATED_WORK_MS = 500 };
 static void on_stop(int number) {
     static uint64_t last;
     uint64_t now = clinux_monotonic_nanoseconds();
+    /* The shell and the system each send one when a terminal is closed, at their own pace. */
+    if (stop_signal && number == SIGHUP) {
+        return;
+    }
     if (stop_signal && now - last < (may_hurry ? REPEATED_WORK_MS : REPEATED_MS) * 1000000ull) {
         return;
     }
@@ -94,7 +98,8 @@ static void watch(int number, void (*handler)(int)) {
     sigaction(number, &action, NULL);
 }
 
-/* A job started in the background of a script has SIGINT ignored, and keeps it so. */
+/* A job started in the background of a script has SIGINT ignored, one that nohup(1) starts SIGHUP,
+   and keeps it so. */
 static void watch_unless_ignored(int number, void (*handler)(int)) {
     struct sigaction old;
     if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
@@ -110,6 +115,7 @@ void clinux_watch_signals(int grace_seconds) {
     watch(SIGALRM, give_up);
     watch(SIGTERM, on_stop);
     watch_unless_ignored(SIGINT, on_stop);
+    watch_unless_ignored(SIGHUP, on_stop);
     watch(SIGUSR1, on_report);
 }
 
@@ -188,6 +194,7 @@ void clinux_watch_children(void) {
     posix_spawnattr_setpgroup(&spawn_attributes, 0);
     sigemptyset(&set);
     posix_spawnattr_setsigmask(&spawn_attributes, &set);
+    /* Not SIGHUP: what nohup(1) says is said for commands, too. */
     static const int defaults[] = {
         SIGALRM, SIGCHLD, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, SIGXFSZ,
     };

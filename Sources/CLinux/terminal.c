@@ -87,7 +87,7 @@ static void watch_unless_ignored(int number, void (*handler)(int), int flags) {
 
 int clinux_watch_terminal(void) {
     static const int ends[] = {
-        SIGHUP, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGUSR2,
+        SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGUSR2,
     };
     if (tcgetattr(0, &original) != 0) {
         return -1;

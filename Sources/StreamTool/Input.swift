@@ -24,7 +24,7 @@ package struct Input: ~Copyable {
         case end
         /// SIGUSR1 came, and the counters were written.
         case request
-        /// SIGTERM or SIGINT came: finish in order.
+        /// SIGTERM, SIGINT or SIGHUP came: finish in order.
         case stopped
     }
 

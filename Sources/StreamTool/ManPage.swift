@@ -78,8 +78,8 @@ extension Command {
         ]
         let own = common.merging(manual.statuses) { $1 }.sorted { $0.key < $1.key }
         var items = own.map { ".It \($0.key)\n\($0.value)\n" }.joined()
-        items += ".It 130 , 143\n"
-        items += "Ended by SIGINT or SIGTERM, after what was accepted had been written.\n"
+        items += ".It 129 , 130 , 143\n"
+        items += "Ended by SIGHUP, SIGINT or SIGTERM, after what was accepted had been written.\n"
         return ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n\(items).El"
     }
 }

@@ -11,7 +11,7 @@ package func realtimeNanoseconds() -> UInt64 {
     return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
 }
 
-/// True once SIGTERM or SIGINT came.
+/// True once SIGTERM, SIGINT or SIGHUP came.
 package func isStopped() -> Bool { clinux_stop_signal() != 0 }
 
 /// Ends what is sent on a socket and reads what its peer still sends until it closes, 2 seconds

@@ -76,8 +76,8 @@ private let resuming = #"""
     It counts for more than
     .Fl Fl last-event-id ,
     which then says where the very first run begins.
-    A run that is stopped by SIGTERM or SIGINT leaves neither gap nor duplicate, unless its output
-    is not taken within 5 seconds.
+    A run that is stopped by SIGTERM, SIGINT or SIGHUP leaves neither gap nor duplicate, unless its
+    output is not taken within 5 seconds.
     One that is killed, or loses its power, may have written events that the next run writes again:
     those of the last
     .Fl Fl state-interval .

@@ -27,7 +27,7 @@ let manual = Manual(
         Without an option that closes batches, all lines are one batch, as far as
         .Fl Fl max-memory
         allows.
-        The end of the input, SIGTERM and SIGINT close what is open.
+        The end of the input, SIGTERM, SIGINT and SIGHUP close what is open.
         """#,
     more: closing + aggregates + delivering + journaling,
     statuses: [

@@ -63,8 +63,8 @@ let manual = Manual(
         .Fl Fl every
         or the input ends, and write them in the order in which they came.
         SIGUSR1 makes them write what they would write if the input ended then, besides the
-        counters, which count these lines again when they are written at the end; SIGTERM, SIGINT
-        and bad input make them write it and end.
+        counters, which count these lines again when they are written at the end; SIGTERM, SIGINT,
+        SIGHUP and bad input make them write it and end.
         .Pp
         An interval ends by the clock, also when no line comes.
         With

@@ -204,13 +204,13 @@ private let theEnd = #"""
     it goes on serving what is kept until a signal.
     A file is read at once: without that, or a client that is there before, nobody sees it.
     .Pp
-    On SIGTERM and SIGINT there is no
+    On SIGTERM, SIGINT and SIGHUP there is no
     .Li end :
     the stream goes on elsewhere or later.
     Clients of
     .Pa /events
     are told to come back in 1 to 10 seconds, at random, and WebSocket is closed with 1001.
-    A second signal ends the process at once.
+    A second SIGTERM or SIGINT ends the process at once.
     The exit status is 0.
     While it ends,
     .Pa /readyz

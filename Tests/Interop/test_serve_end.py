@@ -145,7 +145,7 @@ class EndOfInput(unittest.TestCase):
 
 class Signals(unittest.TestCase):
     def test_clients_come_back_at_different_times(self):
-        for number in [signal.SIGTERM, signal.SIGINT]:
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
             with self.subTest(number), serve() as server:
                 clients = [server.sse() for _ in range(20)]
                 sockets = [server.ws() for _ in range(3)]

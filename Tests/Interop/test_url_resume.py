@@ -464,7 +464,7 @@ class Clocks(Files):
 
 
 class Stops(Files):
-    """SIGTERM, SIGINT and SIGPIPE."""
+    """SIGTERM, SIGINT, SIGHUP and SIGPIPE."""
 
     def test_in_every_phase(self):
         def withheld_refusal(client, request):
@@ -481,7 +481,7 @@ class Stops(Files):
                       "waiting": (busy.url, "0"), "refusal": (refusing.url, "0"),
                       "TLS": (mute.url.replace("http", "https"), "0")}
             tools = []
-            for number in [signal.SIGTERM, signal.SIGINT]:
+            for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
                 for name, (url, id) in phases.items():
                     state = self.file(f"{name}-{number}",
                                       '{"url":"%s","last_event_id":"0"}\n' % url)

@@ -109,7 +109,7 @@ import Testing
 
     // MARK: Signals
 
-    @Test(arguments: [SIGTERM, SIGINT]) func whatIsOpenIsWritten(_ number: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func whatIsOpenIsWritten(_ number: Int32) throws {
         for (options, lines, before, after) in [
             ("-n 2", "1\n2\n3\n4", "[1,2]\n", "[3]\n"),
             ("-k . -n 2", "1\n1\n3\n2\n", "[1,1]\n", "[3]\n[2]\n"),

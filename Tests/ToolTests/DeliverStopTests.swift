@@ -29,7 +29,8 @@ import Testing
         return session.finish()
     }
 
-    @Test(arguments: [SIGTERM, SIGINT]) func allThatWasReadIsDelivered(_ signal: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+    func allThatWasReadIsDelivered(_ signal: Int32) throws {
         for (options, line) in [
             ("-n 2", "cat"), ("-n 2", "sleep 0.1; cat"),
             ("-n 2 -j 3 --keep-order", "sleep 0.1; cat"),

@@ -89,7 +89,7 @@ import Testing
     }
 
     /// An orderly end delivers nothing twice.
-    @Test(arguments: [SIGTERM, SIGINT]) func stopped(_ signal: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func stopped(_ signal: Int32) throws {
         var random = SeededGenerator.announced("stopped")
         var stops = 0
         while stops < 25 {

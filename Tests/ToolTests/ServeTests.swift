@@ -129,7 +129,8 @@ import Testing
         #expect(text.hasSuffix("data: [1,2,3,4,5,6,7,8]\n\n"))
     }
 
-    @Test(arguments: [SIGTERM, SIGINT]) func noLastEventAfterASignal(_ number: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+    func noLastEventAfterASignal(_ number: Int32) throws {
         let session = try start("sse-encode", "-d --done")
         session.write("1\n")
         #expect(session.prints("data: 1\n\n"))

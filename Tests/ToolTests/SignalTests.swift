@@ -3,7 +3,7 @@ import Testing
 
 /// Signals, and what is out when.
 @Suite(.serialized) struct SignalTests {
-    @Test(arguments: [SIGTERM, SIGINT]) func cutShort(_ number: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func cutShort(_ number: Int32) throws {
         for (tool, arguments, input, output) in [
             ("sse-decode", "-d", "data: 1\n\ndata: 2", "1\n"),
             ("sse-encode", "-d", "1\n2", "data: 1\n\n"), ("stream-sample", "-p1", "1\n2", "1\n"),
@@ -32,12 +32,15 @@ import Testing
         #expect(inflated.ending == .exit(0))
     }
 
-    @Test func whatIsHeldBackIsWrittenAfterASignal() throws {
+    @Test(arguments: [SIGTERM, SIGHUP])
+    func whatIsHeldBackIsWrittenAfterASignal(_ number: Int32) throws {
         let session = try start("sse-decode", "-d --reorder .n --max-wait 60s")
         session.write("data: {\"n\":1}\n\ndata: {\"n\":3}\n\n")
         #expect(session.prints("{\"n\":1}\n"))
-        session.send(SIGTERM)
-        #expect(session.finish().text == "{\"n\":1}\n{\"n\":3}\n")
+        session.send(number)
+        let result = session.finish()
+        #expect(result.text == "{\"n\":1}\n{\"n\":3}\n")
+        #expect(result.ending == .signal(number))
     }
 
     @Test func aSignalIsNoCutOffStream() throws {
@@ -50,15 +53,46 @@ import Testing
         #expect(result.errors.isEmpty)
     }
 
-    @Test func aBackgroundJobKeepsIgnoringSIGINT() throws {
-        let session = try Session("/bin/sh", ["-c", "trap '' INT; exec sse-decode -d"])
-        session.write("data: 1\n\n")
-        #expect(session.prints("1\n"))
-        session.send(SIGINT)
-        session.write("data: 2\n\n")
-        #expect(session.prints("1\n2\n"))
-        session.closeInput()
-        #expect(session.finish().ending == .exit(0))
+    /// Ended by SIGHUP, a sample of an hour was lost when the terminal was closed.
+    @Test func whatIsSampledIsWrittenAfterSIGHUP() throws {
+        let session = try start("stream-sample", "-n 5 --header 1")
+        session.write("0\n1\n2\n")
+        #expect(session.prints("0\n"))
+        session.send(SIGHUP)
+        let result = session.finish()
+        #expect(result.text == "0\n1\n2\n")
+        #expect(result.ending == .signal(SIGHUP))
+    }
+
+    /// A script's background job has SIGINT ignored, what nohup(1) starts SIGHUP.
+    @Test(arguments: [("INT", SIGINT), ("HUP", SIGHUP)])
+    func whatWasIgnoredStaysSo(_ name: String, _ number: Int32) throws {
+        for (tool, line, output) in [
+            ("sse-decode -d", "data: 1\n\n", "1\n"), ("sse-encode -d", "1\n", "data: 1\n\n"),
+            ("stream-sample -p1", "1\n", "1\n"), ("stream-batch -n1", "1\n", "[1]\n"),
+            ("stream-batch -n1 -- cat", "1\n", "[1]\n"),
+        ] {
+            let session = try Session("/bin/sh", ["-c", "trap '' \(name); exec \(tool)"])
+            session.write(line)
+            #expect(session.prints(output))
+            session.send(number)
+            session.write(line)
+            #expect(session.prints(output + output))
+            session.closeInput()
+            #expect(session.finish().ending == .exit(0))
+        }
+    }
+
+    /// A command gets what nohup(1) said, too: it may outlive the terminal.
+    @Test func commandsIgnoreSIGHUPToo() throws {
+        let tell = "stream-batch -x 'grep SigIgn /proc/self/status'"
+        let ignored = try shell("trap '' HUP; \(tell)", "1\n")
+        let plain = try shell(tell, "1\n")
+        let mask = { (result: Finished) in
+            UInt64(result.text.split(whereSeparator: \.isWhitespace).last ?? "", radix: 16) ?? 0
+        }
+        #expect(mask(ignored) & 1 == 1, "\(ignored.text)")
+        #expect(mask(plain) & 1 == 0, "\(plain.text)")
     }
 
     @Test func aReaderThatNeverReadsDoesNotKeepTheTool() throws {
@@ -86,6 +120,24 @@ import Testing
         usleep(60_000)
         session.send(SIGINT)
         #expect(session.waitForEnd() == .exit(130))
+        close(pipe.writing)
+        close(pipe.reading)
+    }
+
+    /// A terminal that is closed has its shell send one, and sends one itself.
+    @Test func aSecondSIGHUPIsNone() throws {
+        let pipe = try makePipe()
+        let operands = String(repeating: "metrics.jsonl ", count: 30)
+        let session = try start("sse-encode", "-d \(operands)", stdout: .descriptor(pipe.writing))
+        #expect(session.isAsleep())
+        session.send(SIGHUP)
+        #expect(session.isAsleep())
+        // Sooner they would be taken for the same one.
+        usleep(60_000)
+        session.send(SIGHUP)
+        usleep(60_000)
+        session.send(SIGTERM)
+        #expect(session.waitForEnd() == .exit(143))
         close(pipe.writing)
         close(pipe.reading)
     }

@@ -38,7 +38,7 @@ struct Spawner {
         posix_spawnattr_init(&attributes)
         var defaults = sigset_t()
         sigemptyset(&defaults)
-        for number in [SIGPIPE, SIGINT, SIGTERM, SIGUSR1, SIGALRM] {
+        for number in [SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGALRM] {
             sigaddset(&defaults, number)
         }
         posix_spawnattr_setsigdefault(&attributes, &defaults)

@@ -3,7 +3,7 @@ import Testing
 
 /// Signals, and a standard output that fails.
 @Suite struct WsSignalTests {
-    @Test(arguments: [SIGTERM, SIGINT]) func closesWith1001(_ number: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func closesWith1001(_ number: Int32) throws {
         let peer = try WsPeer()
         let tool = try cat("-t --close-reason x", peer)
         let connection = try peer.accept()
@@ -34,7 +34,7 @@ import Testing
         #expect(result.errors.isEmpty)
     }
 
-    @Test(arguments: [SIGTERM, SIGINT]) func unsentLines(_ number: Int32) throws {
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func unsentLines(_ number: Int32) throws {
         let peer = try WsPeer(receiveBuffer: 4096)
         let tool = try cat("-t --stats --close-timeout 200ms", peer)
         let connection = try peer.accept()

@@ -8,7 +8,7 @@
 
 /* The signals that end a tool in order, and the one that asks for its counters. */
 void clinux_watch_signals(int grace_seconds);
-/* The first of SIGINT and SIGTERM that came, or 0. */
+/* The first of SIGHUP, SIGINT and SIGTERM that came, or 0. */
 int clinux_stop_signal(void);
 /* True once for each SIGUSR1 that came since the last call. */
 int clinux_take_report_request(void);

@@ -71,8 +71,8 @@ extension Delivery {
         let turn = turns[index]
         guard let part = turn.parts.last else { return }
         if hasFailed { return }
-        if isStopping, !turn.wasInterrupted, ending == .signal(SIGTERM) || ending == .signal(SIGINT)
-        {
+        let isStop = [SIGTERM, SIGINT, SIGHUP].contains { ending == .signal($0) }
+        if isStopping, !turn.wasInterrupted, isStop {
             // A supervisor sends it to all processes of a service.
             turns[index].wasInterrupted = true
             return

@@ -157,7 +157,7 @@ struct Delivery: Destination, ~Copyable {
     /// What is left stays in the journal.
     private var keepsLeft: Bool { journal?.isBroken == false }
 
-    /// SIGTERM or SIGINT: what is closed is still delivered, while --grace lasts. A second signal
+    /// SIGTERM, SIGINT or SIGHUP: what is closed is still delivered, while --grace lasts. A second signal
     /// ends that time.
     private mutating func noteStop(_ now: UInt64) {
         guard isStopped(), !isCut else { return }

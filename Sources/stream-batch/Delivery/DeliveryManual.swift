@@ -75,10 +75,10 @@ let delivering = #"""
     .Li jq -c '.items[]'
     makes lines of dead letters again.
     .Pp
-    SIGTERM and SIGINT stop the reading; what is open is closed, each batch is tried once more, and
+    SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once more, and
     commands may run for
     .Fl Fl grace .
-    A second signal, half a second later or more, ends the grace, a third one the tool.
+    A second SIGTERM or SIGINT, half a second later or more, ends the grace, a third one the tool.
     The exit status is 69 when lines were spilled.
     A batch whose output nobody takes for so long is not delivered.
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
