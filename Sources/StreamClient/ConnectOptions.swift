@@ -115,8 +115,10 @@ extension Option where Settings: ConnectSettings {
                 nil, "unix-socket", "PATH", { $0.connect.unixSocket = $1 }, completion: .file,
                 "Connect to a Unix domain socket; the URL still says what to ask for."),
             .duration(
-                nil, "connect-timeout", { $0.connect.timeout = $1 },
-                "How long connecting may take, the opening handshake included (30s)."),
+                nil, "connect-timeout", { $0.connect.timeout = $1 == 0 ? Value.never : $1 },
+                orZero: true,
+                "How long connecting may take, the opening handshake included (30s); 0 sets no"
+                    + " limit."),
         ]
     }
 }

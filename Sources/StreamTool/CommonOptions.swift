@@ -103,9 +103,10 @@ extension Option where Settings: ToolSettings {
                     + " every --metrics-interval and at the end. The label job is FILE's name"
                     + " without its ending."),
             .duration(
-                nil, "metrics-interval", { $0.common.metricsInterval = $1 },
-                atLeastMilliseconds: 10,
-                "How often the metrics file is written (15s)."),
+                nil, "metrics-interval", { $0.common.metricsInterval = $1 == 0 ? nil : $1 },
+                atLeastMilliseconds: 10, orZero: true,
+                "How often the metrics file is written (15s); with 0 only at the start and the"
+                    + " end."),
         ]
     }
 }

@@ -163,15 +163,17 @@ extension Option {
         }
     }
 
-    /// Nanoseconds; at least so many milliseconds.
+    /// Nanoseconds; at least so many milliseconds, or 0 where that has one plain meaning: at once,
+    /// or never. Where it could be taken for both, it is refused.
     package static func duration(
         _ short: Character?, _ long: String, _ set: @escaping (inout Settings, UInt64) -> Void,
-        atLeastMilliseconds least: UInt64 = 1, _ text: String
+        atLeastMilliseconds least: UInt64 = 1, orZero: Bool = false, _ text: String
     ) -> Option {
         Option(short, long, text, argument: .required("DURATION")) { settings, value in
             let duration = try Value.duration(value ?? "")
-            guard duration >= least * 1_000_000 else {
-                throw UsageError("expected a duration of at least \(least)ms")
+            guard duration >= least * 1_000_000 || orZero && duration == 0 else {
+                throw UsageError(
+                    "expected \(orZero ? "0, or " : "")a duration of at least \(least)ms")
             }
             set(&settings, duration)
         }

@@ -25,24 +25,37 @@ package enum Value {
             default: throw problem
             }
         }
-        // A hundred years: what is longer is a slip, and would overflow.
-        guard total <= 100 * 365 * 86400e9 else { throw problem }
+        // What is longer is a slip, and would overflow.
+        guard total <= Double(never) else { throw problem }
         return UInt64(total)
     }
 
-    /// Bytes from `64K`, `1M`, `2G` (powers of 1024); a bare number is bytes.
+    /// A hundred years: what 0 stands for where it means never. A clock has room to add it.
+    package static let never: UInt64 = 100 * 365 * 86400 * 1_000_000_000
+
+    /// Bytes from `64K`, `1M`, `2G` or `64KiB`, ... (powers of 1024), or `5MB` (powers of 1000); a
+    /// bare number is bytes.
     package static func size(_ text: String) throws(UsageError) -> Int {
-        let problem = UsageError("expected a size such as 512, 64K, 1M or 2G, not '\(text)'")
-        var digits = Substring(text)
-        var shift = 0
-        if let unit = digits.last, let index = Array("KMGT").firstIndex(of: unit) {
-            shift = 10 * (index + 1)
-            digits = digits.dropLast()
+        let problem = UsageError(
+            "expected a size such as 512, 64K, 1M or 5MB, not '\(text)'")
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        var factor = 1
+        let unit = text.dropFirst(digits.count)
+        if let letter = unit.first {
+            guard let index = Array("KMGT").firstIndex(of: letter == "k" ? "K" : letter) else {
+                throw problem
+            }
+            let base: Int
+            switch unit.dropFirst() {
+            // dd(1) and SI write kB, and nobody k for 1024.
+            case "" where letter != "k", "iB" where letter != "k": base = 1024
+            case "B": base = 1000
+            default: throw problem
+            }
+            for _ in 0...index { factor *= base }
         }
-        guard let number = Int(digits), number >= 0, digits.first != "+",
-            number <= Int.max >> shift
-        else { throw problem }
-        return number << shift
+        guard let number = Int(digits), number <= Int.max / factor else { throw problem }
+        return number * factor
     }
 
     /// From `100/s`, `30/m`, `1000/h`, `0.5/s`; a bare number is a second's.

@@ -122,8 +122,9 @@ var resumingOptions: OptionGroup<DecodeOptions> {
                 "Keep the id of the last event that was written out in FILE, and go on behind it"
                     + " in the next run."),
             .duration(
-                nil, "state-interval", { $0.follow.stateInterval = $1 },
-                "How often --state is written at the most (1s); it is also at the end."),
+                nil, "state-interval", { $0.follow.stateInterval = $1 }, orZero: true,
+                "How often --state is written at the most (1s), with 0 whenever something was"
+                    + " written; it is also at the end."),
             .set(
                 nil, "exactly-once", { $0.follow.isExactlyOnce = true },
                 "With --output and --state: also keep the length of the output. The next run cuts"
@@ -167,12 +168,13 @@ var retryingOptions: OptionGroup<DecodeOptions> {
                 "A connection that brought an event or lasted so long starts --backoff and"
                     + " --retries anew (10s)."),
             .duration(
-                nil, "idle-timeout", { $0.follow.idleTimeout = $1 },
+                nil, "idle-timeout", { $0.follow.idleTimeout = $1 == 0 ? Value.never : $1 },
+                orZero: true,
                 "The stream has stalled when nothing comes for so long: it is asked for again (45s;"
-                    + " 10m for other requests than GET)."),
+                    + " 10m for other requests than GET). With 0 it never has."),
             .duration(
-                nil, "max-time", { $0.follow.maxTime = $1 },
-                "End after so long, whatever happens."),
+                nil, "max-time", { $0.follow.maxTime = $1 == 0 ? nil : $1 }, orZero: true,
+                "End after so long, whatever happens; 0 sets no limit."),
             .set(
                 nil, "notify", { $0.follow.notifies = true },
                 "Tell systemd when the first stream is open, and its watchdog that all is well."),

@@ -95,9 +95,9 @@ private var streamOptions: OptionGroup<EncodeOptions> {
                 "Tell the client once, at the start, to wait so many milliseconds before it"
                     + " reconnects."),
             .duration(
-                nil, "heartbeat", { $0.heartbeat = $1 },
+                nil, "heartbeat", { $0.heartbeat = $1 == 0 ? nil : $1 }, orZero: true,
                 "Write a comment whenever nothing was sent for so long, so that proxies keep the"
-                    + " connection and clients notice when it is dead."),
+                    + " connection and clients notice when it is dead; 0 writes none."),
             Option(
                 nil, "done",
                 "End with a last event once all input was sent: event: done with empty data, or"

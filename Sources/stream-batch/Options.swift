@@ -217,7 +217,7 @@ private var windowOptions: OptionGroup<BatchOptions> {
                 {
                     $0.late = $1
                     $0.note("--late", needs: "--time")
-                },
+                }, orZero: true,
                 "How long after its end a window still waits for lines that are late (0). What"
                     + " comes later yet is in no window: it is counted and reported, goes to"
                     + " --rejects, and the exit status is 1."),
@@ -232,11 +232,11 @@ private var windowOptions: OptionGroup<BatchOptions> {
             .duration(
                 nil, "max-gap",
                 {
-                    $0.maxGap = $1
+                    $0.maxGap = $1 == 0 ? .max : $1
                     $0.note("--max-gap", needs: "--time")
-                },
+                }, orZero: true,
                 "Reject a line whose time is so much later than the latest before it (366d): a"
-                    + " wrong date must not make all that follow late."),
+                    + " wrong date must not make all that follow late. 0 rejects none."),
         ])
 }
 

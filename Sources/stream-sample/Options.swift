@@ -339,9 +339,10 @@ private var allOptions: OptionGroup<SampleOptions> {
                 "What numbers at --time count since 1970: s, ms, us or ns. Or auto, by magnitude"
                     + " (the default): seconds below 1e11, milliseconds below 1e14, and so on."),
             .duration(
-                nil, "max-gap", { $0.maxGap = $1 },
+                nil, "max-gap", { $0.maxGap = $1 == 0 ? .max : $1 }, orZero: true,
                 "With --time: reject a line whose time is so much later than that of the line"
-                    + " before (366d): a wrong date must not make all that follow late."),
+                    + " before (366d): a wrong date must not make all that follow late. 0 rejects"
+                    + " none."),
         ])
 }
 

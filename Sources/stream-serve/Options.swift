@@ -196,7 +196,7 @@ private var clientOptions: OptionGroup<ServeOptions> {
         "What clients get",
         [
             .duration(
-                nil, "heartbeat", { $0.heartbeat = $1 }, atLeastMilliseconds: 0,
+                nil, "heartbeat", { $0.heartbeat = $1 }, orZero: true,
                 "Send a comment to clients of /events when nothing else was sent for so long (30s);"
                     + " 0 sends none."),
             .duration(
@@ -204,7 +204,7 @@ private var clientOptions: OptionGroup<ServeOptions> {
                 "When clients of /events should come back after they lost their connection: half to"
                     + " one and a half times as long, at random (3s)."),
             .duration(
-                nil, "ping", { $0.ping = $1 }, atLeastMilliseconds: 0,
+                nil, "ping", { $0.ping = $1 }, orZero: true,
                 "Ask clients of /ws whether they are there after so much silence (30s); 0 never"
                     + " does."),
             .duration(

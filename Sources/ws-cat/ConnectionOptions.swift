@@ -44,22 +44,15 @@ var upOptions: OptionGroup<CatOptions> {
 
 private var keepaliveOptions: [Option<CatOptions>] {
     [
-        Option(
-            nil, "ping",
-            "Send a ping so often (30s); 0 sends none.", argument: .required("DURATION")
-        ) { settings, value in
-            let interval = try Value.duration(value ?? "")
-            guard interval == 0 || interval >= 1_000_000 else {
-                throw UsageError("expected 0, or a duration of at least 1ms")
-            }
-            settings.ping = interval
-        },
+        .duration(
+            nil, "ping", { $0.ping = $1 }, orZero: true,
+            "Send a ping so often (30s); 0 sends none."),
         .duration(
             nil, "pong-timeout", { $0.pongTimeout = $1 },
             "The connection is dead when nothing comes for so long behind a ping (10s)."),
         .duration(
-            nil, "idle-timeout", { $0.idleTimeout = $1 },
-            "The connection has failed when no message comes for so long."),
+            nil, "idle-timeout", { $0.idleTimeout = $1 == 0 ? nil : $1 }, orZero: true,
+            "The connection has failed when no message comes for so long; 0 sets no limit."),
         .set(
             nil, "latency", { $0.measuresLatency = true },
             "Measure the time from ping to pong, every second unless --ping says otherwise."

@@ -159,8 +159,8 @@ private var endOptions: OptionGroup<CatOptions> {
                 "1", "one", { $0.isOneShot = true },
                 "Send one line, write one reply, and close. Exit 69 when no reply comes."),
             .duration(
-                nil, "max-time", { $0.maxTime = $1 },
-                "Close after so long, whatever happens."),
+                nil, "max-time", { $0.maxTime = $1 == 0 ? nil : $1 }, orZero: true,
+                "Close after so long, whatever happens; 0 sets no limit."),
             .count(
                 nil, "close-code", "CODE", { $0.closeCode = UInt16($1) }, in: 1000...4999,
                 "The code to close with (1000)."),

@@ -29,12 +29,12 @@ import Testing
 
     private static func whole(_ range: String) -> String { "a whole number from \(range)" }
 
-    private static let size = "a size such as 512, 64K, 1M or 2G"
+    private static let size = "a size such as 512, 64K, 1M or 5MB"
     private static let duration = "a duration such as 250ms, 30s, 5m or 1h30m"
 
     private static let values: [Case] =
         values("--count", whole("1 to \(1 << 40)"), "0", "-1", "1.5", "x", "", "+1", "1e3", "10K")
-        + values("--max-bytes", size, "x", "", "-1", "1KB", "1.5M", "99999999T")
+        + values("--max-bytes", size, "x", "", "-1", "1XB", "1.5M", "99999999T")
         + values("--max-memory", size, "x", "1k")
         + values("--max-keys", whole("1 to \(1 << 30)"), "0", "x")
         + values("--max-age", duration, "x", "", "1w", "-1s", "101y")

@@ -40,7 +40,7 @@ import Testing
         ]
 
     private static let number = "expected a whole number from"
-    private static let size = "expected a size such as 512, 64K, 1M or 2G, not"
+    private static let size = "expected a size such as 512, 64K, 1M or 5MB, not"
     private static let duration = "expected a duration such as 250ms, 30s, 5m or 1h30m, not"
 
     private static let values: [Case] = [
@@ -52,7 +52,7 @@ import Testing
             "option '--id-seq': \(number) 0 to \(Int.max / 2), not '1.5'"),
         usage("sse-encode", "-z0", "option '-z': \(number) 1 to 9, not '0'"),
         usage("sse-encode", "--gzip=10", "option '--gzip': \(number) 1 to 9, not '10'"),
-        usage("sse-encode", "--max-line=1KB", "option '--max-line': \(size) '1KB'"),
+        usage("sse-encode", "--max-line=1XB", "option '--max-line': \(size) '1XB'"),
         usage("sse-encode", "--max-line=9999999T", "option '--max-line': \(size) '9999999T'"),
         usage(
             "sse-encode", "--max-line=0",
@@ -61,8 +61,11 @@ import Testing
         usage("sse-encode", "--heartbeat=-1s", "option '--heartbeat': \(duration) '-1s'"),
         usage("sse-encode", "--heartbeat=", "option '--heartbeat': \(duration) ''"),
         usage(
-            "sse-encode", "--heartbeat=0",
-            "option '--heartbeat': expected a duration of at least 1ms"),
+            "sse-encode", "--heartbeat=0.5ms",
+            "option '--heartbeat': expected 0, or a duration of at least 1ms"),
+        usage(
+            "sse-decode", "--max-wait=0",
+            "option '--max-wait': expected a duration of at least 1ms"),
         usage(
             "sse-encode", "--on-error=halt",
             "option '--on-error': expected stop or skip, not 'halt'"),

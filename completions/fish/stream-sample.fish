@@ -50,6 +50,6 @@ complete -c stream-sample -l progress -d 'Show a live line on standard error: by
 complete -c stream-sample -l no-progress -d 'Never show the live line'
 complete -c stream-sample -l stats -d 'Write the counters as one JSON object to FILE, or to standard error, at the end'
 complete -c stream-sample -l metrics-file -r -F -d 'Keep the counters in FILE in the Prometheus text format, replaced atomically every --metrics-interval and at the end'
-complete -c stream-sample -l metrics-interval -x -d 'How often the metrics file is written (15s)'
+complete -c stream-sample -l metrics-interval -x -d 'How often the metrics file is written (15s); with 0 only at the start and the end'
 complete -c stream-sample -s h -l help -d 'Print this help'
 complete -c stream-sample -s V -l version -d 'Print the version'

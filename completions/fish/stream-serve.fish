@@ -58,6 +58,6 @@ complete -c stream-serve -l progress -d 'Show a live line on standard error: byt
 complete -c stream-serve -l no-progress -d 'Never show the live line'
 complete -c stream-serve -l stats -d 'Write the counters as one JSON object to FILE, or to standard error, at the end'
 complete -c stream-serve -l metrics-file -r -F -d 'Keep the counters in FILE in the Prometheus text format, replaced atomically every --metrics-interval and at the end'
-complete -c stream-serve -l metrics-interval -x -d 'How often the metrics file is written (15s)'
+complete -c stream-serve -l metrics-interval -x -d 'How often the metrics file is written (15s); with 0 only at the start and the end'
 complete -c stream-serve -s h -l help -d 'Print this help'
 complete -c stream-serve -s V -l version -d 'Print the version'

@@ -73,13 +73,16 @@ private var runningOptions: [Option<BatchOptions>] {
             "Write the output of the commands in the order of the batches."),
         .duration(
             nil, "timeout",
-            { settings, time in settings.deliver("--timeout") { $0.timeout = time } },
+            { settings, time in
+                settings.deliver("--timeout") { $0.timeout = time == 0 ? nil : time }
+            }, orZero: true,
             "How long a command may run. Then it and what it started get SIGTERM, and the attempt"
-                + " has failed."),
+                + " has failed. 0 sets no limit, as without the option."),
         .duration(
             nil, "kill-after",
             { settings, time in settings.deliver("--kill-after") { $0.killAfter = time } },
-            "How long after SIGTERM a command gets SIGKILL (5s)."),
+            orZero: true,
+            "How long after SIGTERM a command gets SIGKILL (5s); with 0 at once."),
         .size(
             nil, "max-output",
             { settings, size in settings.deliver("--max-output") { $0.maxOutput = size } },
@@ -94,7 +97,8 @@ private var runningOptions: [Option<BatchOptions>] {
         .duration(
             nil, "grace",
             { settings, time in settings.deliver("--grace") { $0.grace = time } },
-            "How long commands may still run when SIGTERM or SIGINT came (10s). What is not"
+            orZero: true,
+            "How long commands may still run when a signal asks to stop (10s). What is not"
                 + " delivered by then is a dead letter, spilled, or stays in the journal."),
     ]
 }
