@@ -150,18 +150,22 @@ package struct Input: ~Copyable {
         }
     }
 
-    /// Decides by the first two bytes whether the operand is gzip.
+    /// Decides by the first bytes whether the operand is gzip, or something else that is no text.
     private mutating func probe() throws {
-        let isGzip = GzipInflater.isGzip(raw.bytes)
-        if isGzip == nil && !isAtEnd { return }
-        isProbing = false
-        if isGzip == true {
+        switch Magic.begins(raw.bytes, isAtEnd: isAtEnd) {
+        case .undecided: return
+        case .text: break
+        case .gzip:
             do throws(GzipError) {
                 inflater = try GzipInflater(maxRatio: maxRatio)
             } catch {
                 throw Failure(.systemError, error.description)
             }
+        case .other(let magic):
+            raw.removeAll()
+            problem = Failure(.badData, "\(name): \(magic.advice(for: name))")
         }
+        isProbing = false
     }
 
     /// True when something was appended. A defect is kept until that was handed out.
