@@ -193,7 +193,9 @@ import Testing
             .batch(
                 "--text's only path", "--text -k . --dedup . --when .=x", "b\n", output: "[\"b\"]\n"
             ),
-            usage("--forma lines --n 1", "option '--n' is ambiguous: --no-validate, --no-progress"),
+            usage(
+                "--forma lines --n 1",
+                "option '--n' is ambiguous: --no-newline, --no-validate, --no-progress"),
             usage("--ded .", "option '--ded' is ambiguous: --dedup, --dedup-keys, --dedup-for"),
             usage("--tme .", "unknown option '--tme', did you mean '--time'?"),
             usage("--formt x", "unknown option '--formt', did you mean '--format'?"),

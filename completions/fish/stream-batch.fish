@@ -24,6 +24,7 @@ complete -c stream-batch -l keep-order -d 'Write the output of the commands in t
 complete -c stream-batch -l timeout -x -d 'How long a command may run'
 complete -c stream-batch -l kill-after -x -d 'How long after SIGTERM a command gets SIGKILL (5s); with 0 at once'
 complete -c stream-batch -l max-output -x -d 'How much a command may write for a batch (64M)'
+complete -c stream-batch -l no-newline -d 'Add no line feed to the output of a command that does not end in one'
 complete -c stream-batch -l max-queue -x -d 'How many closed batches may wait for a command before no more input is read (as many as --jobs)'
 complete -c stream-batch -l grace -x -d 'How long commands may still run when a signal asks to stop (10s)'
 complete -c stream-batch -l retries -x -d 'How often a batch whose command failed is tried again (0)'

@@ -180,7 +180,7 @@ struct Delivery: Destination, ~Copyable {
             ? turns.firstIndex { !$0.isOver && !(hasFailed && $0.child == nil) }.map { $0 + 1 }
                 ?? turns.count : turns.count
         for turn in turns[..<end] {
-            for (_, child) in turn.delivered { output.buffer.append(child.written.bytes) }
+            for (_, child) in turn.delivered { append(child.written.bytes, to: &output.buffer) }
         }
         do {
             try output.flush()
@@ -197,6 +197,15 @@ struct Delivery: Destination, ~Copyable {
             for index in 0..<end { turns[index].takeBack() }
             fail(error)
         }
+    }
+
+    /// Appends what a command wrote. A text that does not end its last line gets a line feed, or
+    /// the next one would begin on it.
+    private func append(_ text: UnsafeBufferPointer<UInt8>, to buffer: inout ByteQueue) {
+        buffer.append(text)
+        guard let last = text.last, last != UInt8(ascii: "\n") else { return }
+        if settings.keepsOutput { return }
+        if UTF8Text.isValid(text) && !text.contains(0) { buffer.append(UInt8(ascii: "\n")) }
     }
 
     // MARK: Turns

@@ -21,6 +21,10 @@ let delivering = #"""
     .Fl Fl keep-order
     in the order of the batches; of an attempt that failed it is thrown away, for the next one
     writes it again.
+    Text that does not end in a line feed gets one, so that it stays apart from what comes next,
+    unless
+    .Fl Fl no-newline
+    says not to; what is not UTF-8, or has a NUL in it, is binary and never gets one.
     Its standard error is passed on by lines.
     .Bl -tag -width BATCH_ATTEMPT
     .It Ev BATCH_SEQ

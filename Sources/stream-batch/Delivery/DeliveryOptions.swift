@@ -25,6 +25,8 @@ struct DeliveryOptions {
     var breaker: (failures: Int, duration: UInt64)?
     /// Bytes that a command may write.
     var maxOutput = 64 << 20
+    /// What a command writes gets no line feed at its end.
+    var keepsOutput = false
     /// Closed batches that wait for a command; nil: as many as --jobs.
     var maxQueue: Int?
     /// Nanoseconds that are left to finish in when a signal asks to stop.
@@ -88,6 +90,10 @@ private var runningOptions: [Option<BatchOptions>] {
             { settings, size in settings.deliver("--max-output") { $0.maxOutput = size } },
             in: 0...1 << 40,
             "How much a command may write for a batch (64M). One that writes more has failed."),
+        .set(
+            nil, "no-newline",
+            { settings in settings.deliver("--no-newline") { $0.keepsOutput = true } },
+            "Add no line feed to the output of a command that does not end in one."),
         .count(
             nil, "max-queue", "N",
             { settings, count in settings.deliver("--max-queue") { $0.maxQueue = count } },
