@@ -60,6 +60,14 @@ struct Batch: Equatable {
     var to: UInt64 = 0
     /// What the journal calls it; 0 without --journal.
     var journalID = 0
+
+    // Of one that was a dead letter:
+    /// The run in which it became one; empty for this run.
+    var run = ""
+    /// The number of its first line in the batch from which it comes.
+    var first = 1
+    /// The summary is all of it, as it was written.
+    var isWritten = false
 }
 
 extension UnsafeBufferPointer<UInt8> {

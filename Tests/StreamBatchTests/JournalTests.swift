@@ -23,10 +23,11 @@ import Testing
         journal.finish(one)
         try journal.write()
         let text = try place.text().replacing(/;[0-9a-f]{1,16}\n/, with: ";\n")
+            .replacing(/(#\d+) [0-9a-f]{32}\n/, with: { "\($0.1) RUN\n" })
         #expect(
             text == """
                 stream-batch journal 1
-                #0
+                #0 RUN
                 ;
                 +1
                  {"a":1}
@@ -45,6 +46,30 @@ import Testing
                 ;
 
                 """)
+    }
+
+    /// What BATCH_RUN says stays as long as the journal; one without it gets it once.
+    @Test func theRunHasAName() throws {
+        let place = JournalPlace()
+        var journal: Journal? = try place.open()
+        let name = try #require(journal?.run)
+        #expect(name.wholeMatch(of: /[0-9a-f]{32}/) != nil)
+        #expect(try JournalPlace().open().run != name)
+        try journal?.end()
+        journal = nil
+        journal = try place.open()
+        #expect(journal?.run == name)
+        journal = nil
+        let record = "#3\n"
+        try place.write(
+            Array("stream-batch journal 1\n\(record);\(String(hash(record), radix: 16))\n".utf8))
+        journal = try place.open()
+        let new = try #require(journal?.run)
+        #expect(new != name && journal?.lastSeq == 3)
+        try journal?.write()
+        journal = nil
+        journal = try place.open()
+        #expect(journal?.run == new && journal?.lastSeq == 3)
     }
 
     @Test func nothingIsWrittenForNothing() throws {
@@ -69,7 +94,8 @@ import Testing
         journal!.finish(id)
         try journal!.end()
         let text = try place.text().replacing(/;[0-9a-f]{1,16}\n/, with: ";\n")
-        #expect(text == "stream-batch journal 1\n#41\n;\n")
+            .replacing(/(#\d+) [0-9a-f]{32}\n/, with: { "\($0.1) RUN\n" })
+        #expect(text == "stream-batch journal 1\n#41 RUN\n;\n")
         journal = nil
         journal = try place.open()
         #expect(journal!.lastSeq == 41)

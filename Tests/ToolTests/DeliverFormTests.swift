@@ -52,4 +52,68 @@ import Testing
         let result = try place.run("-n 1 -z", "printf $BATCH_SEQ", numbers(1...3))
         #expect(try run("stream-sample", ["-t", "-p1"], result.output).text == "1\n2\n3\n")
     }
+
+    // MARK: The name of a delivery
+
+    private static let tell = "echo \"$BATCH_RUN $BATCH_SEQ\" >> got"
+
+    @Test func aRunHasAName() throws {
+        var runs: Set<String> = []
+        for _ in 1...2 {
+            let session = try place.start(
+                words("-n 1 -j 2 --retries 1 --backoff 1ms..1ms") + [
+                    "-x", "echo $BATCH_RUN; [ $BATCH_ATTEMPT = 2 ]",
+                ], environment: ["BATCH_RUN": "inherited"])
+            session.write(numbers(1...4))
+            session.closeInput()
+            let names = Set(session.finish().lines)
+            #expect(names.count == 1)
+            #expect(try #require(names.first).wholeMatch(of: #/[0-9a-f]{32}/#) != nil)
+            runs.formUnion(names)
+        }
+        #expect(runs.count == 2)
+    }
+
+    /// A batch that comes again after a crash has the name that it had: else an endpoint with
+    /// idempotency keys took it twice.
+    @Test func aJournalKeepsTheName() throws {
+        let options = "-n 1 --journal j"
+        let killed = try place.start(options, Self.tell + "; [ $BATCH_SEQ = 1 ] || kill -9 $PPID")
+        killed.write(numbers(1...2))
+        #expect(killed.finish().ending == .signal(SIGKILL))
+        #expect(try place.run(options, Self.tell, "3\n").ending == .exit(0))
+        #expect(try place.run(options, Self.tell, "4\n").ending == .exit(0))
+        let told = try place.lines("got").map { $0.split(separator: " ").map(String.init) }
+        #expect(told.map { $0[1] } == ["1", "2", "2", "3", "4"])
+        #expect(Set(told.map { $0[0] }).count == 1)
+        // Another journal counts anew.
+        _ = try place.shell("rm -r j")
+        #expect(try place.run(options, Self.tell, "5\n").ending == .exit(0))
+        let last = try #require(try place.lines("got").last).split(separator: " ").map(String.init)
+        #expect(last[1] == "1")
+        #expect(last[0] != told[0][0])
+    }
+
+    // MARK: Its time
+
+    @Test(arguments: ["-t 10s", "-i 5s", "-t 10s --sliding 5s"])
+    func timesAreThoseOfTheObject(_ options: String) throws {
+        let lines = "{\"t\":1.5}\n{\"t\":3}\n{\"t\":12}\n{\"t\":\"2001-01-01T00:00:00.25Z\"}\n"
+        let line = "jq -c '[.from, .to]'; echo \"[\\\"$BATCH_FROM\\\",\\\"$BATCH_TO\\\"]\""
+        let result = try place.run(
+            "--time .t --max-gap 0 -f object \(options)", line, lines)
+        let pairs = result.lines
+        #expect(pairs.count >= 6)
+        for index in stride(from: 0, to: pairs.count, by: 2) {
+            #expect(pairs[index] == pairs[index + 1])
+        }
+        #expect(pairs[0].hasPrefix("[\"19"))
+    }
+
+    @Test func theTimeOfArrival() throws {
+        let result = try place.run("", "echo $BATCH_FROM; echo $BATCH_TO", numbers(1...2))
+        let form = #/20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ/#
+        #expect(result.lines.count == 2)
+        #expect(result.lines.allSatisfy { $0.wholeMatch(of: form) != nil })
+    }
 }

@@ -105,7 +105,11 @@ import Testing
             "BATCH_ATTEMPT=1", "BATCH_BYTES=10", "BATCH_COUNT=1", "BATCH_KEY=1",
             "BATCH_PART=1-1", "BATCH_SEQ=2", "BATCH_SIZE=mine",
         ]
-        #expect(session.finish().lines == first + second)
+        // These three are tested where their values are known: DeliverFormTests.
+        let lines = session.finish().lines
+        let others = lines.filter { $0.contains(#/^BATCH_(?:RUN|FROM|TO)=/#) }
+        #expect(others.count == 6)
+        #expect(lines.filter { !others.contains($0) } == first + second)
     }
 
     @Test(arguments: [

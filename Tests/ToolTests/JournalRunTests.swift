@@ -9,9 +9,10 @@ import Testing
 
     private static let take = "cat >> taken"
 
-    /// The lines of the journal that are neither head nor seal.
+    /// The lines of the journal that are neither head nor seal, without the name of the runs.
     private func records() throws -> [String] {
         try place.lines("j/journal").dropFirst().filter { !$0.hasPrefix(";") }
+            .map { $0.replacing(#/^(#\d+) [0-9a-f]{32}$/#, with: { "\($0.1)" }) }
     }
 
     // MARK: Runs that end

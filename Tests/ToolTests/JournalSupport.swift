@@ -88,7 +88,7 @@ struct JournaledRuns {
     /// the next run would begin the file anew.
     private func hasEnded() throws -> Bool {
         let lines = try place.lines("j/journal")
-        return lines.count == 3 && lines[1].hasPrefix("#") && lines[1] != "#0"
+        return lines.count == 3 && lines[1].hasPrefix("#") && !lines[1].hasPrefix("#0 ")
     }
 
     // MARK: A pipe

@@ -38,12 +38,13 @@ struct Delivery: Destination, ~Copyable {
         _ settings: BatchOptions, form: Form, command: [Operand], journal: Journal?,
         report: Report
     ) throws {
+        let runID = journal?.run ?? newRunID()
         let letters = try settings.delivery.deadLetterFile.map {
             try DeadLetterFile(path: $0, form: form, maxDepth: settings.common.maxDepth)
         }
         let line = settings.delivery.shellLine
         let shell = line.map { ["/bin/sh", "-c", "--", $0].map { Array($0.utf8CString) } }
-        program = try Program(shell ?? command.map(\.path))
+        program = try Program(shell ?? command.map(\.path), run: runID)
         deadLetters = letters
         spillsText = settings.isText && settings.format != .lines
         self.settings = settings.delivery

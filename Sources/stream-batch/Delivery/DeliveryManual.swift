@@ -27,13 +27,19 @@ let delivering = #"""
     says not to; what is not UTF-8, or has a NUL in it, is binary and never gets one.
     Its standard error is passed on by lines.
     .Bl -tag -width BATCH_ATTEMPT
+    .It Ev BATCH_RUN
+    Which run it is: 32 random hexadecimal digits, with
+    .Fl Fl journal
+    the same in all runs with that journal.
     .It Ev BATCH_SEQ
     The number of the batch: 1, 2, 3, ...
     .It Ev BATCH_PART
     Which of its lines there are: 1-1000, and with
     .Fl Fl bisect
     also 501-1000.
-    Both together name a delivery, for a receiver that must know what it has already.
+    The three together name a delivery, for a receiver that must know what it has already: the
+    same after a retry, a crash and
+    .Fl Fl redeliver .
     .It Ev BATCH_COUNT
     How many lines there are.
     .It Ev BATCH_BYTES
@@ -43,9 +49,19 @@ let delivering = #"""
     Not there without
     .Fl Fl key ,
     for a key with a NUL and for one of more than 100000 bytes.
+    .It Ev BATCH_FROM , BATCH_TO
+    The beginning and the end of its window, of a session the times of its first and its last
+    line, and else when its first and its last line came, as in RFC 3339 with milliseconds.
     .It Ev BATCH_ATTEMPT
     1, and one more with each retry.
     .El
+    .Pp
+    A service that takes an idempotency key applies a delivery once, however often it comes:
+    .Bd -literal -offset indent
+    stream-batch -n 500 --journal /var/lib/ship --retries 5 -x 'curl -sSf \e
+      -H "Idempotency-Key: $BATCH_RUN-$BATCH_SEQ-$BATCH_PART" \e
+      --data-binary @- https://api.example.com/v1/events'
+    .Ed
     .Pp
     The command runs in a process group of its own, so that
     .Fl Fl timeout

@@ -3,6 +3,13 @@ import Glibc
 import StreamCodec
 import StreamTool
 
+/// 128 random bits, as no other run has them.
+func newRunID() -> String {
+    var generator = SystemRandomNumberGenerator()
+    let digits = [generator.next(), generator.next()].map { String($0, radix: 16) }
+    return digits.map { String(repeating: "0", count: 16 - $0.utf8.count) + $0 }.joined()
+}
+
 /// The command that gets the batches. Its arguments and environment are made once; only what
 /// says which batch it is, is made for each.
 struct Program: ~Copyable {
@@ -16,14 +23,19 @@ struct Program: ~Copyable {
     private var variables = ByteQueue()
     private var starts: [Int] = []
 
+    /// What BATCH_RUN says, unless a batch brings its own.
+    private let run: String
+
     private static let names = [
-        "BATCH_SEQ", "BATCH_COUNT", "BATCH_BYTES", "BATCH_KEY", "BATCH_ATTEMPT", "BATCH_PART",
+        "BATCH_RUN", "BATCH_SEQ", "BATCH_PART", "BATCH_COUNT", "BATCH_BYTES", "BATCH_KEY",
+        "BATCH_FROM", "BATCH_TO", "BATCH_ATTEMPT",
     ]
     /// Linux refuses a variable longer than 128 KiB.
     private static let longestKey = 100_000
 
     /// `words`: each with a NUL at its end.
-    init(_ words: [[CChar]]) throws {
+    init(_ words: [[CChar]], run: String) throws {
+        self.run = run
         path = strdup(try Self.checkCommand(words[0]))
         arguments = words.map { strdup($0) } + [nil]
         let names = Self.names.map { $0 + "=" }
@@ -80,11 +92,14 @@ struct Program: ~Copyable {
     ) -> Result<clinux_child, StartError> {
         variables.removeAll()
         starts.removeAll(keepingCapacity: true)
+        set("BATCH_RUN=", batch.run.isEmpty ? run : batch.run)
         set("BATCH_SEQ=", batch.seq)
         set("BATCH_COUNT=", part.count)
         set("BATCH_BYTES=", input.count)
         set("BATCH_ATTEMPT=", attempt)
         set("BATCH_PART=", part)
+        set("BATCH_FROM=", time: batch.from)
+        set("BATCH_TO=", time: batch.to)
         set(key: batch.key)
         environment.removeLast(environment.count - inherited)
         let base = UnsafeMutableRawPointer(mutating: variables.bytes.baseAddress)
@@ -104,6 +119,20 @@ struct Program: ~Copyable {
         starts.append(variables.count)
         variables.append(name)
         variables.append(decimal: number)
+        variables.append(0)
+    }
+
+    private mutating func set(_ name: StaticString, _ text: String) {
+        starts.append(variables.count)
+        variables.append(name)
+        variables.append(string: text)
+        variables.append(0)
+    }
+
+    private mutating func set(_ name: StaticString, time: UInt64) {
+        starts.append(variables.count)
+        variables.append(name)
+        variables.append(rfc3339: time)
         variables.append(0)
     }
 

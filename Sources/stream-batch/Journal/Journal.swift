@@ -45,6 +45,8 @@ final class Journal {
     private var lastID = 0
     /// The highest seq that a batch was ever given.
     private(set) var lastSeq = 0
+    /// What BATCH_RUN says, as long as there is this journal.
+    private(set) var run = newRunID()
     private var positions: [JournalFileID: Position] = [:]
     private let earlierPositions: [JournalFileID: Position]
     /// Files whose position changed since the last write.
@@ -85,6 +87,12 @@ final class Journal {
         liveBytes = batches.values.reduce(0) { $0 + $1.bytes }
         positions = recovery.positions
         lastSeq = recovery.lastSeq
+        if recovery.run.isEmpty {
+            // One of a version that kept none.
+            buffer.appendRecord(lastSeq: lastSeq, run: run)
+        } else {
+            run = recovery.run
+        }
         lastID = recovery.lastID
         // The earlier run may have left that to the system.
         if syncs { try file.sync() }
@@ -244,7 +252,7 @@ final class Journal {
                 try JournalCopy(of: batches).copy(file, from: start, to: &new)
             }
             var queue = ByteQueue()
-            queue.appendRecord("#", lastSeq)
+            queue.appendRecord(lastSeq: lastSeq, run: run)
             for position in positions.values { queue.appendRecord(position) }
             queue.appendSeal()
             try new.append(queue.bytes)

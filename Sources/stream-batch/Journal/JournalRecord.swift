@@ -26,7 +26,7 @@ enum JournalRecord {
     case done(Int)
     /// `@DEVICE INODE LINES HASH`.
     case position(Position)
-    /// `#7`: the highest seq so far.
+    /// `#7 RUN`: the highest seq so far, and what BATCH_RUN says in all runs with this journal.
     case lastSeq(Int)
     /// `;HASH`: the end of an entry, with XXH64 of the records in it.
     case seal(UInt64)
@@ -75,7 +75,7 @@ enum JournalRecord {
 
     private var hasText: Bool {
         switch self {
-        case .line, .summary, .close: true
+        case .line, .summary, .close, .lastSeq: true
         default: false
         }
     }
@@ -153,6 +153,10 @@ extension ByteQueue {
         }
         append(string: "=\(batch.journalID) \(batch.seq) \(batch.count) \(batch.from) \(batch.to) ")
         append(line: batch.key)
+    }
+
+    mutating func appendRecord(lastSeq: Int, run: String) {
+        append(string: "#\(lastSeq) \(run)\n")
     }
 
     mutating func appendRecord(_ position: Position) {

@@ -26,6 +26,8 @@ struct JournalRecovery {
     private(set) var traces: [Int: Trace] = [:]
     private(set) var positions: [JournalFileID: Position] = [:]
     private(set) var lastSeq = 0
+    /// Empty when there is no record of it.
+    private(set) var run = ""
     /// The highest id of a batch.
     private(set) var lastID = 0
     /// Where the last whole entry ends.
@@ -71,6 +73,7 @@ struct JournalRecovery {
             positions[JournalFileID(position)] = position
         case .lastSeq(let seq):
             lastSeq = max(lastSeq, seq)
+            run = String(decoding: text, as: UTF8.self)
         case .seal:
             preconditionFailure("a seal inside an entry")
         }
