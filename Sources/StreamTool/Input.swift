@@ -12,6 +12,13 @@ package struct Operand {
     package static let standardInput = Operand(name: "-", path: [])
 }
 
+extension Operand {
+    /// A file that an option names.
+    package init(option name: String) {
+        self.init(name: name, path: Array(name.utf8CString))
+    }
+}
+
 /// The operands, one after the other: files, or standard input for `-` and for none. gzip is
 /// inflated.
 package struct Input: ~Copyable {

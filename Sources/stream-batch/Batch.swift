@@ -7,7 +7,9 @@ func batch(_ run: inout Run<BatchOptions>) throws -> ExitStatus {
     let settings = run.settings
     try settings.check(command: run.command)
     let form = Form(settings)
-    if run.command.isEmpty && settings.delivery.shellLine == nil {
+    if let file = settings.delivery.redelivered {
+        try redeliver(file, form, &run)
+    } else if run.command.isEmpty && settings.delivery.shellLine == nil {
         try batch(Writer(form, run.report), form, nil, &run)
     } else {
         let journal = try settings.delivery.journalFolder.map {

@@ -100,6 +100,11 @@ struct Form {
         _ summary: [UInt8], of batch: Batch, to queue: inout ByteQueue
     ) {
         if format == .jsonSeq { queue.append(0x1E) }
+        if batch.isWritten {
+            queue.append(summary)
+            queue.append(UInt8(ascii: "\n"))
+            return
+        }
         queue.append("{")
         appendKey(batch, to: &queue)
         if format == .object {

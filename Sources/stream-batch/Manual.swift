@@ -29,7 +29,7 @@ let manual = Manual(
         allows.
         The end of the input, SIGTERM, SIGINT and SIGHUP close what is open.
         """#,
-    more: closing + aggregates + delivering + journaling,
+    more: closing + aggregates + delivering + deadLetters + journaling,
     statuses: [
         1: "Done, but some input was rejected, came too late, or is a dead letter.",
         69: "Batches could not be delivered, or there is no such command.",

@@ -76,6 +76,7 @@ extension BatchOptions {
         let given = [
             "--time": time != nil, "--dedup": dedup != nil, "--reorder": reorder != nil,
             "--journal": delivery.journalFolder != nil,
+            "--dead-letter": delivery.deadLetterFile != nil,
             "--aggregate": !aggregates.isEmpty, "--max-bytes": maxBytes != nil,
             "--format=lines": format == .lines,
         ]

@@ -108,7 +108,7 @@ extension Delivery {
     /// A part that cannot be delivered becomes a dead letter, or ends the run.
     private mutating func giveUp(_ index: Int, _ letter: DeadLetter) {
         let name =
-            letter.part.count == letter.batch.count
+            letter.part.count == letter.batch.count && letter.batch.first == 1
             ? "batch \(letter.batch.seq)" : "batch \(letter.batch.seq), lines \(letter.part.name)"
         let message = "\(name) cannot be delivered: \(letter.reason)"
         guard let deadLetters else {

@@ -22,13 +22,21 @@ struct DeadLetterFile {
     private let descriptor: Int32
     private let form: Form
     private let maxDepth: Int
+    private let run: String
 
-    init(path: String, form: Form, maxDepth: Int) throws {
+    /// `run`: what BATCH_RUN says of batches that do not say it themselves.
+    init(path: String, form: Form, maxDepth: Int, run: String) throws {
         self.path = path
         self.form = form
         self.maxDepth = maxDepth
-        descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        self.run = run
+        descriptor = try Self.open(path)
+    }
+
+    private static func open(_ path: String) throws -> Int32 {
+        let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         if descriptor < 0 { throw Failure(.cannotCreate, errno: errno, path) }
+        return descriptor
     }
 
     /// On the disk when it returns. When it throws, the file is as it was: half a line would spoil
@@ -36,6 +44,8 @@ struct DeadLetterFile {
     func append(_ letter: DeadLetter) throws {
         var line = ByteQueue(capacity: letter.part.bytes.count + 512)
         append(letter, to: &line)
+        try lock()
+        defer { flock(descriptor, LOCK_UN) }
         var status = stat()
         let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
         do {
@@ -48,10 +58,33 @@ struct DeadLetterFile {
         }
     }
 
+    /// Nobody else appends to the file, and it is the one that has the name: one that was moved
+    /// away, to be delivered again, gets nothing more.
+    private func lock() throws {
+        while true {
+            while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
+            var held = stat()
+            guard fstat(descriptor, &held) == 0, held.st_mode & S_IFMT == S_IFREG else { return }
+            var named = stat()
+            if stat(path, &named) == 0 && named.st_ino == held.st_ino
+                && named.st_dev == held.st_dev
+            {
+                return
+            }
+            flock(descriptor, LOCK_UN)
+            let new = try Self.open(path)
+            dup2(new, descriptor)
+            _ = clinux_close_on_exec(descriptor)
+            close(new)
+        }
+    }
+
     private func append(_ letter: DeadLetter, to line: inout ByteQueue) {
         line.append("{\"time\":\"")
         line.append(rfc3339: realtimeNanoseconds())
-        line.append("\",\"seq\":")
+        line.append("\",\"run\":")
+        line.append(quoting: letter.batch.run.isEmpty ? run : letter.batch.run)
+        line.append(",\"seq\":")
         line.append(decimal: letter.batch.seq)
         if !letter.batch.key.isEmpty {
             line.append(",\"key\":")
@@ -61,6 +94,11 @@ struct DeadLetterFile {
         line.append(decimal: letter.part.count)
         line.append(",\"part\":")
         line.append(quoting: letter.part.name)
+        line.append(",\"from\":\"")
+        line.append(rfc3339: letter.batch.from)
+        line.append("\",\"to\":\"")
+        line.append(rfc3339: letter.batch.to)
+        line.append("\"")
         line.append(",\"attempts\":")
         line.append(decimal: letter.attempts)
         line.append(",\"error\":")

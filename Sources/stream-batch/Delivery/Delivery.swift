@@ -40,7 +40,8 @@ struct Delivery: Destination, ~Copyable {
     ) throws {
         let runID = journal?.run ?? newRunID()
         let letters = try settings.delivery.deadLetterFile.map {
-            try DeadLetterFile(path: $0, form: form, maxDepth: settings.common.maxDepth)
+            try DeadLetterFile(
+                path: $0, form: form, maxDepth: settings.common.maxDepth, run: runID)
         }
         let line = settings.delivery.shellLine
         let shell = line.map { ["/bin/sh", "-c", "--", $0].map { Array($0.utf8CString) } }

@@ -92,8 +92,6 @@ let delivering = #"""
     .Fl Fl journal ,
     or is spilled with all that was read behind it, as plain lines for the next run.
     A dead letter is on the disk before its batch counts as done.
-    .Li jq -c '.items[]'
-    makes lines of dead letters again.
     .Pp
     SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once more, and
     commands may run for
@@ -103,6 +101,70 @@ let delivering = #"""
     A batch whose output nobody takes for so long is not delivered.
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
     reader of its standard output is gone.
+
+    """#
+
+let deadLetters = #"""
+    .Sh DEAD LETTERS
+    A dead letter is an object with
+    .Va time ,
+    when it became one,
+    .Va run , seq
+    and
+    .Va part ,
+    which name the delivery,
+    .Va key , count , from
+    and
+    .Va to
+    of its batch,
+    .Va attempts , error , status
+    or
+    .Va signal , stderr ,
+    the last line that the command wrote there, and the lines: as
+    .Va items
+    where they are JSON, each as it came; else as strings in
+    .Va raw ,
+    or in base64 in
+    .Va raw_base64
+    when they are not UTF-8.
+    With
+    .Fl Fl aggregate
+    there is
+    .Va batch ,
+    the object that was to be delivered.
+    .Pp
+    When the receiver is mended, the same command line delivers them:
+    .Bd -literal -offset indent
+    mv dead.jsonl again.jsonl
+    stream-batch --redeliver again.jsonl --dead-letter dead.jsonl -- COMMAND
+    .Ed
+    .Pp
+    A run that goes on meanwhile makes a new
+    .Pa dead.jsonl ,
+    and its later letters are there.
+    Each letter is a batch again, with its
+    .Ev BATCH_RUN , BATCH_SEQ
+    and
+    .Ev BATCH_PART ,
+    its lines byte for byte, in the form of
+    .Fl Fl format ;
+    options that make batches of lines have nothing to do.
+    Lines that were no JSON need
+    .Fl Fl text
+    or
+    .Fl Fl no-validate
+    if they had it before.
+    At the end with exit status 0 or 1, each letter is delivered or in the new file, and
+    .Pa again.jsonl
+    can go.
+    When the run is cut short, the same command begins anew, and what was delivered is delivered
+    again.
+    To choose among letters, take
+    .Xr grep 1
+    and
+    .Fl Fl redeliver Ns = Ns Pa - ;
+    .Xr jq 1
+    changes long numbers and equal keys.
 
     """#
 

@@ -20,6 +20,8 @@ struct DeliveryOptions {
     var permanent: Set<Int32> = [2, 64, 126, 127]
     var bisects = false
     var deadLetterFile: String?
+    /// Dead letters to deliver instead of lines.
+    var redelivered: Operand?
     /// Where batches go that cannot be delivered and have no dead letter file.
     var spillFolder = "/var/tmp"
     var breaker: (failures: Int, duration: UInt64)?
@@ -141,10 +143,21 @@ private var failureOptions: [Option<BatchOptions>] {
         .file(
             nil, "dead-letter",
             { settings, file in settings.deliver("--dead-letter") { $0.deadLetterFile = file } },
-            "Append what cannot be delivered to FILE, as a JSON object with seq, key, count,"
+            "Append what cannot be delivered to FILE, as a JSON object with run, seq, key, count,"
                 + " attempts, error, status, stderr and items, go on, and exit 1 at the end."
                 + " Without it the first such batch stops the run, exit 69, and what was not"
                 + " delivered is kept in a file that is named on standard error."),
+        .file(
+            nil, "redeliver",
+            { settings, file in
+                settings.deliver("--redeliver") {
+                    $0.redelivered = Operand(option: file)
+                }
+                settings.note("--redeliver", needs: "--dead-letter")
+            },
+            "Deliver what is in the dead letters of FILE, as it was, instead of reading lines; -"
+                + " is standard input. What fails again goes to --dead-letter, another file. See"
+                + " DEAD LETTERS."),
         .string(
             nil, "spill-dir", "DIR",
             { settings, folder in settings.deliver("--spill-dir") { $0.spillFolder = folder } },

@@ -50,7 +50,7 @@ struct Turn {
 
     init(_ batch: Batch) {
         self.batch = batch
-        parts = [Part(first: 1, count: batch.count, bytes: 0..<batch.lines.count)]
+        parts = [Part(first: batch.first, count: batch.count, bytes: 0..<batch.lines.count)]
     }
 
     /// Nothing of it is left to be delivered.
