@@ -144,7 +144,8 @@ struct RejectsFile {
 
     init(path: String) throws {
         self.path = path
-        descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        // They are data, which only its owner may read unless the file was made otherwise.
+        descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         if descriptor < 0 { throw Failure(.cannotCreate, errno: errno, path) }
     }
 

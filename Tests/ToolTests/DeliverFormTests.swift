@@ -116,4 +116,27 @@ import Testing
         #expect(result.lines.count == 2)
         #expect(result.lines.allSatisfy { $0.wholeMatch(of: form) != nil })
     }
+
+    // MARK: Who may read it
+
+    @Test func filesWithDataAreTheirOwners() throws {
+        let line = "umask 022; rm -f r d; "
+        for tool in [
+            "sse-encode -d", "sse-decode -d --max-line 1", "stream-sample --strict -p1",
+            "stream-batch",
+        ] {
+            let input = tool.hasPrefix("sse-decode") ? "data: abc\n\n" : "{\n"
+            let result = try place.shell(
+                line + "\(tool) -q --rejects r >/dev/null; stat -c %a r", input)
+            #expect(result.text == "600\n", "\(tool)")
+        }
+        let letters = try place.shell(
+            line + "stream-batch -q --dead-letter d -- false; stat -c %a d", "1\n")
+        #expect(letters.text == "600\n")
+        // One that somebody made for others stays theirs.
+        let made = try place.shell(
+            line + ": > r; : > d; stream-batch -q --rejects r --dead-letter d -- false;"
+                + " stat -c %a r d", "1\n{\n")
+        #expect(made.text == "644\n644\n")
+    }
 }
