@@ -14,7 +14,7 @@ from pathlib import Path
 SAMPLES = Path(__file__).resolve().parents[1] / "Corpus" / "samples"
 TOOLS = Path(sys.argv[1]).resolve()
 # Far longer than anything takes, on a busy machine too: a test that waits so long has failed.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 ENVIRONMENT = os.environ | {"PATH": f"{TOOLS}:{os.environ['PATH']}"}
 # Everything here is on the loopback interface.

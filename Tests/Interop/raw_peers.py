@@ -112,7 +112,7 @@ class Peers:
 @contextmanager
 def raw_server(answer, opens=True, port=0, listener=None, tls=None):
     """A server that calls `answer` with each connection, in a thread of its own; a socket that
-    breaks ends the answer."""
+    breaks ends the answer. An answer that has `begins` is told of each before it is opened."""
     listener = listener or socket.create_server(("127.0.0.1", port), backlog=100)
     seen = Peers(*listener.getsockname(), "wss" if tls else "ws")
     errors, sockets = [], []
@@ -125,6 +125,8 @@ def raw_server(answer, opens=True, port=0, listener=None, tls=None):
             with connection if not tls else tls.wrap_socket(connection, True) as stream:
                 sockets.append(stream)
                 raw = Raw(stream)
+                if hasattr(answer, "begins"):
+                    answer.begins(raw)
                 if opens:
                     raw.open()
                 answer(raw)
