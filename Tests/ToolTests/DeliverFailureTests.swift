@@ -170,7 +170,8 @@ import Testing
         let expected =
             #/
             {"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","run":"[0-9a-f]{32}","seq":1,"key":"a",
-            "count":2,"part":"1-2","from":"20[-0-9T:.]{21}Z","to":"20[-0-9T:.]{21}Z","attempts":1,"error":"exit\ status\ 7","status":7,
+            "count":2,"part":"1-2","from":"20[-0-9T:.]{21}Z","to":"20[-0-9T:.]{21}Z","attempts":1,
+            "error":"exit\ status\ 7","status":7,
             "stderr":"no\ such\ table","items":\[{"k":"a","n":1.00},{"k":"a"\ ,\ "n":1e400}\]}\n
             /#
         #expect(try expected.wholeMatch(in: text) != nil, "\(text)")

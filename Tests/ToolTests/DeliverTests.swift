@@ -62,7 +62,7 @@ import Testing
         let result = try place.run(
             "-n 1 -j 4 --journal j --rejects r --dead-letter dead --metrics-file m",
             "sleep 0.0$BATCH_SEQ; " + list, numbers(1...8))
-        #expect(result.text == String(repeating: inherited, count: 8))
+        #expect(result.text == String(repeating: inherited + "\n", count: 8))
         let places = try place.run("-n 1", "readlink /proc/self/fd/0 /proc/self/fd/1", "1\n")
         #expect(places.lines[0].hasPrefix("/memfd:"))
         #expect(places.lines[1].hasPrefix("pipe:"))

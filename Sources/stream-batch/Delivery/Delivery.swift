@@ -159,7 +159,7 @@ struct Delivery: Destination, ~Copyable {
     /// What is left stays in the journal.
     private var keepsLeft: Bool { journal?.isBroken == false }
 
-    /// SIGTERM, SIGINT or SIGHUP: what is closed is still delivered, while --grace lasts. A second signal
+    /// A signal to stop: what is closed is still delivered, while --grace lasts. A second signal
     /// ends that time.
     private mutating func noteStop(_ now: UInt64) {
         guard isStopped(), !isCut else { return }

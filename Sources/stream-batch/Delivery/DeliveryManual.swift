@@ -93,8 +93,8 @@ let delivering = #"""
     or is spilled with all that was read behind it, as plain lines for the next run.
     A dead letter is on the disk before its batch counts as done.
     .Pp
-    SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once more, and
-    commands may run for
+    SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once
+    more, and commands may run for
     .Fl Fl grace .
     A second SIGTERM or SIGINT, half a second later or more, ends the grace, a third one the tool.
     The exit status is 69 when lines were spilled.
