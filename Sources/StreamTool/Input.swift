@@ -112,7 +112,8 @@ package struct Input: ~Copyable {
         }
         startBytes = report.inputBytes
         problem = nil
-        isProbing = inflates
+        // A person types what a file begins with: Ctrl-D is the first byte of lz4.
+        isProbing = inflates && isatty(descriptor) == 0
         isAtEnd = false
         inflater = nil
         raw.removeAll()
