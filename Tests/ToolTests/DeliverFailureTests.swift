@@ -293,6 +293,7 @@ import Testing
         ["-x", "true", "--", "true"], ["--bisect", "-a", "count", "-x", "true"],
         ["--backoff", "1s", "-x", "true"], ["--backoff", "2s..1s", "-x", "true"],
         ["--breaker", "5", "-x", "true"], ["--breaker", "0:1s", "-x", "true"],
+        ["--breaker", "5:1s:0", "-x", "true"], ["--breaker", "5:1s:1:1", "-x", "true"],
         ["--permanent", "0", "-x", "true"], ["--permanent", "1,,2", "-x", "true"],
         ["--permanent", "256", "-x", "true"], ["-j", "0", "-x", "true"],
         ["-j", "1025", "--", "true"],

@@ -34,7 +34,7 @@ complete -c stream-batch -l bisect -d 'Split a batch that keeps failing into hal
 complete -c stream-batch -l dead-letter -r -F -d 'Append what cannot be delivered to FILE, as a JSON object with run, seq, key, count, attempts, error, status, stderr and items, go on, and exit 1 at the end'
 complete -c stream-batch -l redeliver -r -F -d 'Deliver what is in the dead letters of FILE, as it was, instead of reading lines; - is standard input'
 complete -c stream-batch -l spill-dir -r -F -d 'Where that file is made (/var/tmp)'
-complete -c stream-batch -l breaker -x -d 'After so many failed attempts in a row, wait that long without starting a command or reading more input; then try one batch, and go on once one succeeds'
+complete -c stream-batch -l breaker -x -d 'Tell a receiver that is away from one that refuses a batch'
 complete -c stream-batch -l journal -r -F -d 'Record lines in DIR until they are delivered'
 complete -c stream-batch -l resume -d 'With --journal: read of files what was not read before, also when the run before came to their end, and no last line that has no line feed yet: for logs that grow'
 complete -c stream-batch -l journal-sync -d 'With --journal: wait for the disk (fdatasync) before a batch is delivered, so that a power failure loses nothing that was read before it'

@@ -12,6 +12,14 @@ struct DeadLetter {
     /// The last line of the command's standard error.
     var errorLine: String
 
+    init(_ batch: Batch, _ piece: Piece) {
+        self.batch = batch
+        part = piece.part
+        attempts = piece.state.attempts
+        ending = piece.ending
+        errorLine = piece.errorLine
+    }
+
     /// `exit status 1: no such table`
     var reason: String { errorLine.isEmpty ? "\(ending)" : "\(ending): \(errorLine)" }
 }

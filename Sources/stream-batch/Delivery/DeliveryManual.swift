@@ -75,16 +75,16 @@ let delivering = #"""
     .Fl Fl max-queue
     wait beside those at work; then no more input is read.
     .Pp
-    .Fl Fl breaker
-    is for a receiver that is down: while it is open nothing is attempted, and the probes are none
-    of
-    .Fl Fl retries ,
-    so that an outage does not turn good batches into dead letters.
-    It should take more failures than one batch has attempts, or a bad batch alone opens it, and
-    with one job holds it open.
     An exit status of
     .Fl Fl permanent
-    is the answer of a receiver that works: it does not count as a failure here.
+    is the answer of a receiver that works: such a batch is not tried again.
+    Without
+    .Fl Fl breaker
+    a batch that has used up its
+    .Fl Fl retries
+    is split, with
+    .Fl Fl bisect ,
+    or given up.
     .Pp
     What cannot be delivered is never dropped: it goes to
     .Fl Fl dead-letter ,
@@ -101,6 +101,52 @@ let delivering = #"""
     A batch whose output nobody takes for so long is not delivered.
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
     reader of its standard output is gone.
+
+    .Ss Refused or away
+    A command that fails may stand for a receiver that refuses this batch for good, or for one that
+    is away.
+    With
+    .Fl Fl breaker Ar FAILURES : Ns Ar DURATION
+    the answers to other batches tell which; an answer is exit status 0 or one of
+    .Fl Fl permanent .
+    .Bl -bullet -compact
+    .It
+    After FAILURES failed attempts in a row the breaker is open: one batch is tried each DURATION,
+    each that is held in turn, until one is answered.
+    As much input is read as gives a batch to try; what is held is bounded (64 MiB, 1000 batches).
+    .It
+    These attempts are retries.
+    A batch that has used up its
+    .Fl Fl retries
+    is split with
+    .Fl Fl bisect ,
+    while the breaker is open the oldest one only.
+    .It
+    What cannot be split is put aside, so that others go on, and is tried again after each answer.
+    It is refused once it has failed
+    .Fl Fl retries
+    and one times, twice at least, each time between two answers to others with fewer than FAILURES
+    batches (two at least) that failed meanwhile.
+    .It
+    At the end of the input, when nothing else is left to try, no answer can tell.
+    Then it is tried PROBES times (100, so 50 minutes with 30s), one tenth of it if it has failed
+    between two answers already, and refused if none of these attempts is answered.
+    An outage that begins there and lasts longer ends in dead letters.
+    .It
+    While nothing at all was answered in a run, nothing is refused, and the tool tries on until it
+    is stopped; with
+    .Fl Fl journal
+    it ends after PROBES attempts at the end of the input (exit 69), and the next run goes on, with
+    what is new then.
+    .El
+    .Pp
+    What was put aside and is delivered after all comes after later batches, also with one job; its
+    output does not, with
+    .Fl Fl keep-order .
+    .Va set_aside
+    in
+    .Fl Fl stats
+    counts what was put aside.
 
     """#
 

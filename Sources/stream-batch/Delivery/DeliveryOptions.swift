@@ -24,7 +24,7 @@ struct DeliveryOptions {
     var redelivered: Operand?
     /// Where batches go that cannot be delivered and have no dead letter file.
     var spillFolder = "/var/tmp"
-    var breaker: (failures: Int, duration: UInt64)?
+    var breaker: Policy.Breaker?
     /// Bytes that a command may write.
     var maxOutput = 64 << 20
     /// What a command writes gets no line feed at its end.
@@ -165,10 +165,11 @@ private var failureOptions: [Option<BatchOptions>] {
             "Where that file is made (/var/tmp)."),
         Option(
             nil, "breaker",
-            "After so many failed attempts in a row, wait that long without starting a command or"
-                + " reading more input; then try one batch, and go on once one succeeds. The"
-                + " attempts meanwhile are none of --retries.",
-            argument: .required("FAILURES:DURATION")
+            "Tell a receiver that is away from one that refuses a batch. After so many failed"
+                + " attempts in a row, try one batch each DURATION, and go on once one is"
+                + " answered. A batch is given up only if it fails while others are answered; at"
+                + " the end of the input also after PROBES attempts (100). See DELIVERY.",
+            argument: .required("FAILURES:DURATION[:PROBES]")
         ) { settings, value in
             let breaker = try breaker(value ?? "")
             settings.deliver("--breaker") { $0.breaker = breaker }
@@ -215,14 +216,16 @@ private func exitCodes(_ text: String) throws -> Set<Int32> {
     return codes
 }
 
-/// `FAILURES:DURATION`.
-private func breaker(_ text: String) throws -> (failures: Int, duration: UInt64) {
+/// `FAILURES:DURATION` or `FAILURES:DURATION:PROBES`.
+private func breaker(_ text: String) throws -> Policy.Breaker {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 2 else {
-        throw UsageError("expected FAILURES:DURATION, such as 5:30s, not '\(text)'")
+    guard parts.count == 2 || parts.count == 3 else {
+        throw UsageError("expected FAILURES:DURATION[:PROBES], such as 5:30s, not '\(text)'")
     }
     let failures = try Value.count(String(parts[0]), in: 1...1_000_000)
     let duration = try Value.duration(String(parts[1]))
     guard duration >= 1_000_000 else { throw UsageError("expected a duration of at least 1ms") }
-    return (failures, duration)
+    var breaker = Policy.Breaker(failures: failures, duration: duration)
+    if parts.count == 3 { breaker.probes = try Value.count(String(parts[2]), in: 1...1_000_000) }
+    return breaker
 }
