@@ -6,13 +6,12 @@ import re
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from peers import ENVIRONMENT, TOOLS
+from peers import ENVIRONMENT
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 # The pauses of README's lines are those of real life.
@@ -83,8 +82,7 @@ class ReadmeLines(unittest.TestCase):
 
     def run_in(self, folder, line, url, status=0):
         line = re.sub(r"https://[a-z.]+\.example\.com", url, line)
-        for path in ["/var/lib/ship", "/var/log/app", "/var/log", "/srv/bulk"]:
-            line = line.replace(path, str(folder) + path)
+        line = re.sub("(?<= )/(?=var/|srv/)", f"{folder}/", line)
         for path in ["var/lib/ship", "var/log/app", "srv/bulk"]:
             (folder / path).mkdir(parents=True, exist_ok=True)
         done = subprocess.run(["sh", "-c", line], capture_output=True, env=ENVIRONMENT,

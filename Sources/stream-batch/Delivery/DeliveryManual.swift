@@ -102,6 +102,30 @@ let delivering = #"""
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
     reader of its standard output is gone.
 
+    .Ss Exit statuses of common commands
+    .Fl Fl permanent
+    is for statuses that no further attempt can change.
+    Many commands use one status for a refusal and for an outage; then leave it out, and let
+    .Fl Fl breaker
+    tell.
+    .Bl -tag -width Ds
+    .It curl -f, --fail-with-body
+    22 is any HTTP status from 400, a 503 as well as a 400, and must not be permanent.
+    5, 6, 7, 28, 35, 52 and 56 are a network or a server that is away.
+    1, 2, 3 and 4 are mistakes in the command: add them.
+    .It psql -v ON_ERROR_STOP=1
+    1 is an error of psql, 2 a connection that failed or was lost, 3 an error in the script.
+    .Li --permanent 3,64,126,127
+    if no statement can fail for a deadlock or a lock.
+    .It aws (version 2)
+    252 is a request that is not valid: add it.
+    1, 2 and 255 are errors of other kinds, 253 missing credentials, 254 an error that the service
+    returned, which may be throttling; 130 is SIGINT.
+    .It jq
+    2 and 3 are mistakes in the command, 5 a value that the program cannot do with: add them.
+    .It ssh
+    255 is a connection that failed; all others are those of the command over there.
+    .El
     .Ss Refused or away
     A command that fails may stand for a receiver that refuses this batch for good, or for one that
     is away.

@@ -16,8 +16,9 @@ struct DeliveryOptions {
     var retries = 0
     /// Nanoseconds: of the first wait, and of the longest.
     var backoff = Backoff(range: 1_000_000_000...60_000_000_000)
-    /// Exit statuses after which a batch is not tried again.
-    var permanent: Set<Int32> = [2, 64, 126, 127]
+    /// Exit statuses after which a batch is not tried again: EX_USAGE and EX_DATAERR of sysexits.h,
+    /// and what a shell says of a command that cannot be run or is not there.
+    var permanent: Set<Int32> = [64, 65, 126, 127]
     var bisects = false
     var deadLetterFile: String?
     /// Dead letters to deliver instead of lines.
@@ -130,7 +131,8 @@ private var failureOptions: [Option<BatchOptions>] {
         Option(
             nil, "permanent",
             "Exit statuses, with commas between them, after which a batch is not tried again"
-                + " (2,64,126,127: usage errors, and no such command).",
+                + " (64,65,126,127: a usage error, bad data, and what a shell says of a command that"
+                + " cannot be run or is not there). See DELIVERY for those of curl, psql and aws.",
             argument: .required("CODE[,CODE...]")
         ) { settings, value in
             let codes = try exitCodes(value ?? "")
