@@ -130,3 +130,57 @@ class ReadmeLines(unittest.TestCase):
                 endpoint = Endpoint(away=away)
                 self.assertEqual(job(endpoint, range(1, 2501), 0), [])
                 self.assertEqual(sorted(endpoint.taken), list(range(1, 2501)))
+
+
+class Elasticsearch:
+    """Answers _bulk: refuses documents of some numbers, has no room for others at first, and is
+    away for its first requests."""
+
+    def __init__(self, refused, busy, away):
+        self.refused, self.busy, self.away = refused, dict(busy), away
+        self.taken = []
+
+    def __call__(self, path, body):
+        assert path == "/app/_bulk"
+        if self.away > 0:
+            self.away -= 1
+            return None if self.away % 2 else (503, b"{}")
+        lines = [json.loads(line) for line in body.decode().splitlines()]
+        assert all(action == {"index": {}} for action in lines[::2])
+        items = [self.item(document["n"]) for document in lines[1::2]]
+        answer = {"took": 1, "errors": True, "items": [{"index": item} for item in items]}
+        return 200, json.dumps(answer).encode()
+
+    def item(self, number):
+        if number in self.refused:
+            return {"status": 400, "error": {"type": "document_parsing_exception",
+                                             "reason": f"failed to parse field [n] of {number}"}}
+        if self.busy.get(number, 0) > 0:
+            self.busy[number] -= 1
+            return {"status": 429, "error": {"type": "es_rejected_execution_exception",
+                                             "reason": "too busy"}}
+        self.taken.append(number)
+        return {"status": 201, "result": "created"}
+
+
+class Bulk(unittest.TestCase):
+    """README's line for Elasticsearch as it stands, but for the host."""
+
+    def test_the_line_of_readme(self):
+        start = README.index("stream-batch -n 500 -f lines --results")
+        line = README[start:README.index("```", start)]
+        refused, busy = [3, 700, 701, 1200], {4: 2, 5: 1, 1100: 1}
+        endpoint = Elasticsearch(refused, busy, away=3)
+        with tempfile.TemporaryDirectory() as name, receiver(endpoint) as url:
+            line = line.replace("http://localhost:9200", url)
+            (Path(name) / "app.jsonl").write_text(
+                "".join(f'{{"n":{n}}}\n' for n in range(1, 1301)))
+            done = subprocess.run(["sh", "-c", line], capture_output=True, env=ENVIRONMENT,
+                                  cwd=name, timeout=PATIENCE_SECONDS)
+            self.assertEqual(done.returncode, 1, done.stderr.decode())
+            letters = [json.loads(line) for line in
+                       (Path(name) / "dead.jsonl").read_text().splitlines()]
+        self.assertEqual(sorted(endpoint.taken), [n for n in range(1, 1301) if n not in refused])
+        self.assertEqual([(item["n"], letter["error"]) for letter in letters
+                          for item in letter["items"]],
+                         [(n, f"failed to parse field [n] of {n}") for n in refused])

@@ -136,7 +136,7 @@ struct Simulation {
             takeIn()
             while let (turn, piece) = schedule.next(at: now) {
                 left -= 1
-                schedule.start(turn, piece)
+                _ = schedule.start(turn, piece, at: now)
                 let time = UInt64(random.below(20)) * Self.millisecond / 4 + 1
                 running.append((schedule.turns[turn].batch.seq, now + time, now))
             }

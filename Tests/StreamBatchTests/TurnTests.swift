@@ -1,4 +1,3 @@
-import CLinux
 import Testing
 
 @testable import stream_batch
@@ -20,9 +19,7 @@ import Testing
         turn.split(0, (Policy.Case(id: 2), Policy.Case(id: 3)))
     }
 
-    private func child() -> Child {
-        Child(clinux_child(process: 0, output: -1, errors: -1), deadline: nil)
-    }
+    private func child() -> Child { .silent }
 
     @Test func splitsIntoHalvesUntilLinesStandAlone() {
         var turn = turn(["a", "", "ccc", "dd", "e"])
@@ -71,6 +68,27 @@ import Testing
         turn.deliver(0, child())
         turn.finishOutput(inOrder: true)
         #expect(turn.delivered.isEmpty)
+    }
+
+    /// --results: the items that failed, whichever they are.
+    @Test func itemsAreChosen() {
+        let turn = turn(["a", "", "ccc", "dd", "e", "f"])
+        let some = turn.parts[0].choose(from: turn.batch.lines) { [2, 3, 5, 6].contains($0) }
+        #expect(some.map(\.name) == ["2-3,5-6"])
+        #expect(text(turn, some[0]) == "\nccc\ne\nf\n")
+        let fewer = some[0].choose(from: turn.batch.lines) { $0 == 1 || $0 == 3 }
+        #expect(fewer.map(\.name) == ["2-2,5-5"])
+        #expect(some[0].choose(from: turn.batch.lines) { _ in false }.isEmpty)
+        let (first, second) = some[0].halves(of: turn.batch.lines)
+        #expect([first.name, second.name] == ["2-3", "5-6"])
+    }
+
+    /// The name of a part must fit into a variable.
+    @Test func manyItemsAreSeveralParts() {
+        let turn = turn((0..<5000).map { "\($0)" })
+        let odd = turn.parts[0].choose(from: turn.batch.lines) { $0 % 2 == 1 }
+        #expect(odd.map(\.count) == [1000, 1000, 500])
+        #expect(odd.allSatisfy { $0.name.utf8.count < 20_000 })
     }
 
     @Test func summaryIsNotSplit() {

@@ -162,16 +162,16 @@ import Testing
     @Test func theBreakerHoldsTheInputBack() throws {
         let began = now()
         let session = try place.start(
-            "-n 1 -f lines -j 2 --breaker 3:30ms --retries 50 --backoff 1ms..1ms --stats",
+            "-n 1 -f lines -j 2 --breaker 3:300ms --retries 50 --backoff 1ms..1ms --stats",
             Self.service)
         let line = "\"" + String(repeating: "x", count: 1 << 20) + "\"\n"
         let isHeld = session.stalls(with: String(repeating: line, count: 16).utf8)
         #expect(isHeld)
         let limit = now() + patience
         while try place.lines("tried").count < 12 && now() < limit { usleep(5000) }
-        // Nothing but probes: one every 30 ms at the most.
+        // Nothing but probes: one every 300 ms at the most.
         let tries = try place.lines("tried").count
-        #expect(tries >= 12 && Double(tries) <= 6 + (now() - began) / 0.03)
+        #expect(tries >= 12 && Double(tries) <= 6 + (now() - began) / 0.3)
         _ = try place.folder.write("", to: "up")
         #expect(session.write(""))
         session.closeInput()
@@ -181,6 +181,6 @@ import Testing
         #expect(result.counter("breaker_opened") >= 2)
         #expect(
             result.errors.contains(
-                "exit status 1: too many attempts failed in a row: waiting 30ms"))
+                "exit status 1: too many attempts failed in a row: waiting 300ms"))
     }
 }

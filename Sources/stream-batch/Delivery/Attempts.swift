@@ -6,7 +6,7 @@ import StreamTool
 /// The attempts of the batches that have their turn: how each starts, and what its end means.
 extension Delivery {
     mutating func startAttempt(_ index: Int, _ piece: Int, _ now: UInt64) {
-        schedule.start(index, piece)
+        if schedule.start(index, piece, at: now) { report.add(to: "rate_limited") }
         let part = turns[index].pieces[piece].part
         input.removeAll()
         form.append(turns[index].content(of: part), to: &input, forCommand: true)
@@ -48,13 +48,42 @@ extension Delivery {
 
     private mutating func end(_ index: Int, _ ending: Ending, _ child: Child?, _ now: UInt64) {
         guard let piece = schedule.turns[index].stopRunning() else { return }
+        let count = turns[index].pieces[piece].part.count
+        let said = child.map { child in
+            Result { () throws(Results.Problem) in
+                try Results(child.resultLines.bytes, count: count)
+            }
+        }
+        if case .success(let results) = said, let wait = results.retryAfter {
+            schedule.delay(index, piece, until: now + wait)
+        }
+        var ending = ending
+        if ending == .status(0), let child, let said {
+            switch said {
+            case .success(let results) where results.isEmpty: break
+            case .success(let results):
+                if results.takesNothing(of: count) {
+                    ending = .item(results.firstError)
+                } else {
+                    endItems(index, piece, results, child, now)
+                    return
+                }
+            case .failure(let problem):
+                ending = .badResults("line \(problem.line): \(problem.reason)")
+            }
+        }
+        end(index, piece, ending, child, now)
+    }
+
+    private mutating func end(
+        _ index: Int, _ piece: Int, _ ending: Ending, _ child: Child?, _ now: UInt64
+    ) {
         let isAnswer =
             if case .status(let status) = ending {
                 status == 0 || settings.permanent.contains(status)
             } else { false }
         if isAnswer {
-            let isClosed = schedule.answer(index, piece)
-            if isClosed { report.info("a command was answered: going on") }
+            answer(index, piece)
         } else if schedule.fail(index, piece, at: now) {
             report.add(to: "breaker_opened")
             let pause = durationText(settings.breaker?.duration ?? 0)
@@ -71,8 +100,52 @@ extension Delivery {
             }
             retry(index, piece, isPermanent: isAnswer, now)
         }
-        while isAnswer, !hasFailed, let (index, piece, verdict) = schedule.settled() {
+        if isAnswer { followSettled(now) }
+    }
+
+    private mutating func answer(_ index: Int, _ piece: Int) {
+        if schedule.answer(index, piece) { report.info("a command was answered: going on") }
+    }
+
+    /// What an answer says of others.
+    private mutating func followSettled(_ now: UInt64) {
+        while !hasFailed, let (index, piece, verdict) = schedule.settled() {
             follow(verdict, index, piece, now)
+        }
+    }
+
+    /// Some items of an attempt failed, and the others are delivered or refused for good.
+    private mutating func endItems(
+        _ index: Int, _ piece: Int, _ results: Results, _ child: Child, _ now: UInt64
+    ) {
+        answer(index, piece)
+        report.add(results.failures.count, to: "failed_items")
+        let whole = turns[index].pieces[piece]
+        let lines = turns[index].batch.lines
+        let taken = whole.part.choose(from: lines) { results.failures[$0] == nil }
+        let refused = results.refused().flatMap { error, items in
+            pieces(whole, whole.part.choose(from: lines) { items.contains($0) }, error)
+        }
+        var again = pieces(
+            whole,
+            whole.part.choose(from: lines) { results.failures[$0]?.mayBeRetried == true },
+            results.firstError)
+        for place in again.indices { schedule.failItems(of: &again[place].state) }
+        schedule.turns[index].deliver(piece, taken, child, left: refused + again)
+        for _ in refused where !hasFailed { giveUp(index, piece) }
+        for place in (piece..<piece + again.count).reversed() where !hasFailed {
+            retry(index, place, isPermanent: false, now)
+        }
+        followSettled(now)
+    }
+
+    private func pieces(_ whole: Piece, _ parts: [Part], _ error: String) -> [Piece] {
+        parts.map { part in
+            var piece = whole
+            piece.part = part
+            piece.ending = .item(error)
+            piece.errorLine = ""
+            return piece
         }
     }
 
@@ -90,6 +163,11 @@ extension Delivery {
             follow(journal == nil ? .refused : .left, index, piece, now)
         } else if isPermanent {
             follow(schedule.canBeSplit(turn, piece) ? .split : .refused, index, piece, now)
+        } else if case .badResults = ending,
+            turn.pieces[piece].state.attempts > settings.retries
+        {
+            // That is no fault of the lines, and no receiver that is away.
+            fail(Failure(.unavailable, "batch \(turn.batch.seq) cannot be delivered: \(ending)"))
         } else {
             let backoff = settings.backoff
             var generator = generator

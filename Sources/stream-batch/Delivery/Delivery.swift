@@ -38,7 +38,9 @@ struct Delivery: Destination, ~Copyable {
         }
         let line = settings.delivery.shellLine
         let shell = line.map { ["/bin/sh", "-c", "--", $0].map { Array($0.utf8CString) } }
-        program = try Program(shell ?? command.map(\.path), run: runID)
+        program = try Program(
+            shell ?? command.map(\.path), run: runID,
+            givesResults: settings.delivery.takesResults)
         deadLetters = letters
         spillsText = settings.isText && settings.format != .lines
         self.settings = settings.delivery
@@ -51,8 +53,8 @@ struct Delivery: Destination, ~Copyable {
         clinux_set_grace(Int32(clamping: grace / 1_000_000_000 + 5))
         report.outputGrace = settings.delivery.grace
         clinux_watch_children()
-        // Two pipes a command, and as many again while one starts.
-        clinux_allow_descriptors(UInt64(2 * settings.delivery.jobs + 64))
+        // Three pipes a command at most, and as many again while one starts.
+        clinux_allow_descriptors(UInt64(3 * settings.delivery.jobs + 64))
     }
 
     // MARK: What the tool's loop calls

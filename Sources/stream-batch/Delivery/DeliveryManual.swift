@@ -36,7 +36,9 @@ let delivering = #"""
     .It Ev BATCH_PART
     Which of its lines there are: 1-1000, and with
     .Fl Fl bisect
-    also 501-1000.
+    also 501-1000, with
+    .Fl Fl results
+    also 2-2,5-7.
     The three together name a delivery, for a receiver that must know what it has already: the
     same after a retry, a crash and
     .Fl Fl redeliver .
@@ -171,6 +173,54 @@ let delivering = #"""
     in
     .Fl Fl stats
     counts what was put aside.
+
+    .Sh RESULTS
+    A bulk endpoint takes some records of a request and refuses others.
+    With
+    .Fl Fl results
+    the command has descriptor 3 to say so, which is also in
+    .Ev BATCH_RESULT_FD .
+    It writes a JSON object on a line for each item that failed:
+    .Bd -literal -offset indent
+    {"item":3,"retry":false,"error":"mapper_parsing_exception"}
+    {"item":7,"retry":true}
+    {"retry_after":2.5}
+    .Ed
+    .Pp
+    .Va item
+    is the item's number in what the command got, from 1.
+    .Va retry
+    says whether it may be tried again (true unless given),
+    .Va error
+    what is wrong with it.
+    .Va retry_after
+    is the time in seconds, at most a day, before what is left is tried again, also as a string, as
+    HTTP has it; it counts after every exit status.
+    .Pp
+    The items count when the command ends with exit status 0.
+    Those that it does not name are delivered.
+    Those with
+    .Li \&"retry":false
+    are dead letters at once, one for each
+    .Va error ,
+    the others are tried again by themselves as often as
+    .Fl Fl retries
+    says;
+    .Ev BATCH_PART
+    is then such as 2-2,5-7.
+    When all of them may be retried, or there is nothing but
+    .Va retry_after ,
+    the attempt has failed as a whole.
+    With any other exit status it has anyway.
+    What the command writes to standard output is written when an item was delivered.
+    .Pp
+    Anything else on descriptor 3 is a mistake in the command: the attempt has failed, and the run
+    ends (exit 69) when all
+    .Fl Fl retries
+    have; nothing becomes a dead letter for it.
+    Of a batch that is partly delivered when the tool is killed the
+    .Fl Fl journal
+    brings all back.
 
     """#
 

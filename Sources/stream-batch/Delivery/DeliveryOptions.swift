@@ -8,6 +8,10 @@ struct DeliveryOptions {
     /// How many commands run at once.
     var jobs = 1
     var keepsOrder = false
+    /// How often commands are started at most, evenly.
+    var commandRate: Rate?
+    /// The command says on descriptor 3 which items failed.
+    var takesResults = false
     /// Nanoseconds that a command may run; nil: as long as it likes.
     var timeout: UInt64?
     /// Nanoseconds from SIGTERM to SIGKILL.
@@ -76,6 +80,11 @@ private var runningOptions: [Option<BatchOptions>] {
             nil, "keep-order",
             { settings in settings.deliver("--keep-order") { $0.keepsOrder = true } },
             "Write the output of the commands in the order of the batches."),
+        .rate(
+            nil, "command-rate",
+            { settings, rate in settings.deliver("--command-rate") { $0.commandRate = rate } },
+            "Start so many commands at most, such as 10/s, 100/m or 1000/h, evenly spaced; new"
+                + " tries count, too."),
         .duration(
             nil, "timeout",
             { settings, time in
@@ -131,13 +140,19 @@ private var failureOptions: [Option<BatchOptions>] {
         Option(
             nil, "permanent",
             "Exit statuses, with commas between them, after which a batch is not tried again"
-                + " (64,65,126,127: a usage error, bad data, and what a shell says of a command that"
-                + " cannot be run or is not there). See DELIVERY for those of curl, psql and aws.",
+                + " (64,65,126,127: a usage error, bad data, and what a shell says of a command"
+                + " that cannot be run or is not there). See DELIVERY for those of curl, psql and"
+                + " aws.",
             argument: .required("CODE[,CODE...]")
         ) { settings, value in
             let codes = try exitCodes(value ?? "")
             settings.deliver("--permanent") { $0.permanent = codes }
         },
+        .set(
+            nil, "results",
+            { settings in settings.deliver("--results") { $0.takesResults = true } },
+            "The command says which items failed, on descriptor 3: a JSON line for each, with"
+                + " item, retry and error. Only these are tried again, or given up. See RESULTS."),
         .set(
             nil, "bisect", { settings in settings.deliver("--bisect") { $0.bisects = true } },
             "Split a batch that keeps failing into halves, until the lines that fail stand"

@@ -190,6 +190,7 @@ struct Policy {
     mutating func answer(_ part: inout Case) -> Bool {
         clock += 1
         part.endedAt = clock
+        part.isProbe = false
         hasAnswered = true
         answerStart = max(answerStart, part.startedAt)
         probesSinceAnswer = 0
@@ -253,11 +254,11 @@ struct Policy {
         let isUsedUp = part.attempts > retries
         if breaker == nil {
             if isUsedUp { return view.canSplit ? .split : .refused }
-            part.notBefore = now + wait(part.attempts)
+            part.notBefore = max(part.notBefore, now + wait(part.attempts))
             return .again
         }
         if let verdict = settled(part, family, view) { return verdict }
-        if !part.isProbe { part.notBefore = now + wait(part.attempts) }
+        if !part.isProbe { part.notBefore = max(part.notBefore, now + wait(part.attempts)) }
         if !isUsedUp { return .again }
         if view.canSplit { return !isOpen || view.isOldest ? .split : .aside }
         return alone(part, family, view)
@@ -280,7 +281,22 @@ struct Policy {
         return hasAnswered ? .refused : view.hasJournal ? .left : .aside
     }
 
+    /// Items of an attempt that was answered failed, to be tried again: what is left of the part.
+    func failItems(of part: inout Case) {
+        if breaker != nil && part.isAfterAnswer { part.shown.insert(part.startedAt) }
+    }
+
+    /// The receiver says when it is to be tried again.
+    static func delay(_ part: inout Case, until time: UInt64) {
+        part.notBefore = max(part.notBefore, time)
+    }
+
     // MARK: Pieces
+
+    /// A piece has become several, one at least.
+    static func divide(_ family: Family?, into count: Int) {
+        family?.left += count - 1
+    }
 
     /// A piece is over. What is refused explains why those failed that it was part of.
     static func end(of family: Family?, isRefused: Bool) {

@@ -14,6 +14,9 @@ struct Schedule {
     var isStopping = false
     /// Nothing is started any more.
     var isHeld = false
+    /// --command-rate: when the next attempt may start, and that one had to wait for it.
+    private var nextAllowed: UInt64 = 0
+    private var isDelayed = false
 
     /// With --keep-order so many batches for each job are under way or wait, delivered, for one
     /// before them.
@@ -89,12 +92,15 @@ struct Schedule {
     /// When the next attempt starts, as far as the clock knows.
     var nextStart: UInt64? {
         guard let (_, _, start) = next(before: .max) else { return nil }
-        return start
+        return max(start, nextAllowed)
     }
 
     /// The part that may be tried now.
-    func next(at now: UInt64) -> (turn: Int, piece: Int)? {
-        next(before: now).map { ($0.turn, $0.piece) }
+    mutating func next(at now: UInt64) -> (turn: Int, piece: Int)? {
+        guard let (turn, piece, _) = next(before: now) else { return nil }
+        if now >= nextAllowed { return (turn, piece) }
+        isDelayed = true
+        return nil
     }
 
     /// The first batch of which something may be tried; of its pieces the one that has waited
@@ -138,10 +144,15 @@ struct Schedule {
 
     // MARK: Attempts
 
-    /// An attempt starts.
-    mutating func start(_ turn: Int, _ piece: Int) {
+    /// An attempt starts. True when --command-rate delayed it.
+    mutating func start(_ turn: Int, _ piece: Int, at now: UInt64) -> Bool {
         turns[turn].change(piece) { policy.start(&$0.state) }
         turns[turn].run(piece)
+        if let rate = settings.commandRate {
+            nextAllowed = now + UInt64(min(rate.seconds / rate.count * 1e9, 1e18))
+        }
+        defer { isDelayed = false }
+        return isDelayed
     }
 
     /// The attempt of a part was answered. True when that closes the breaker.
@@ -159,6 +170,14 @@ struct Schedule {
         var isClosed = false
         turns[turn].change(piece) { isClosed = policy.answer(&$0.state) }
         return isClosed
+    }
+
+    /// Of an attempt that was answered some items failed, which are what is left of a part.
+    func failItems(of part: inout Policy.Case) { policy.failItems(of: &part) }
+
+    /// The receiver says that a part is not to be tried earlier.
+    mutating func delay(_ turn: Int, _ piece: Int, until time: UInt64) {
+        turns[turn].change(piece) { Policy.delay(&$0.state, until: time) }
     }
 
     /// The attempt of a part failed. True when that opens the breaker.

@@ -74,6 +74,16 @@ struct Turn {
         Policy.end(of: over.family, isRefused: isRefused)
     }
 
+    /// Of a part some is delivered, and `left` is what is not.
+    mutating func deliver(_ piece: Int, _ parts: [Part], _ child: Child, left: [Piece]) {
+        // What the command wrote is written once.
+        for (index, part) in parts.enumerated() {
+            delivered.append((part, index == 0 ? child : Child.silent))
+        }
+        Policy.divide(pieces[piece].family, into: left.count)
+        pieces.replaceSubrange(piece...piece, with: left)
+    }
+
     /// Parts whose output may be written: with `inOrder` those before all that is left.
     func isReady(_ part: Part, inOrder: Bool) -> Bool {
         !inOrder || pieces.allSatisfy { $0.part.first > part.first }
@@ -111,9 +121,9 @@ struct Turn {
 
     /// The lines of a part as a batch. The whole batch is not copied.
     func content(of part: Part) -> Batch {
-        if part.bytes.count == batch.lines.count { return batch }
+        if part.count == batch.count { return batch }
         var content = batch
-        content.lines = Array(batch.lines[part.bytes])
+        content.lines = part.lines(of: batch.lines)
         content.count = part.count
         return content
     }
