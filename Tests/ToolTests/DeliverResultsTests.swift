@@ -91,7 +91,8 @@ import Testing
         for options in ["", "--breaker 1:1ms", "--bisect"] {
             _ = try place.shell("rm -f log *.jsonl")
             let result = try run(
-                "-n 2 --retries 1 " + options, "echo x >> log; printf '\(text)' >&3", numbers(1...3))
+                "-n 2 --retries 1 " + options, "echo x >> log; printf '\(text)' >&3",
+                numbers(1...3))
             #expect(result.ending == .exit(69))
             #expect(result.errors.contains(reason), "\(result.errors)")
             #expect(result.errors.contains("batch 1 cannot be delivered: what it wrote to"))
