@@ -22,7 +22,8 @@ import Testing
     }
 
     /// Two bad batches in a row, and nothing to split.
-    @Test(arguments: ["3|4", "1", "20", "1|2|3|10|11", "19|20"], ["", "-j 2", "-j 4 --keep-order"])
+    @Test(
+        arguments: ["3|4", "1", "20", "1|2|3|10|11", "19|20"], ["", "-j 2", "-j 4 --keep-order"])
     func badBatchesAreDeadLetters(_ bad: String, _ options: String) throws {
         let result = try place.run(
             "-n 1 -f lines --dead-letter dead " + Self.retries + options,
@@ -128,38 +129,88 @@ import Testing
 
     // MARK: Both
 
-    /// A receiver that refuses some lines for good and is away at times, killed and run again.
-    @Test func lawOfTheRealTool() throws {
-        var random = SeededGenerator.announced("lawOfTheRealTool")
-        for _ in 0..<24 {
-            let place = try Workplace()
+    /// Some options, some lines that are refused, and an outage.
+    private struct Mix {
+        var options = ["-f", "lines", "-q", "--dead-letter", "dead"]
+        let bad: [Int]
+        let good: [Int]
+        let line: String
+
+        init(_ random: inout SeededGenerator, isKilled: Bool) {
             let count = Int.random(in: 1...30, using: &random)
             let bad = (1...count).filter { _ in Int.random(in: 0..<8, using: &random) == 0 }
-            let bisects = Bool.random(using: &random)
-            var options = ["-f", "lines", "-q", "--dead-letter", "dead"]
-            options += ["-n", bisects ? "\(Int.random(in: 1...9, using: &random))" : "1"]
-            options += bisects ? ["--bisect"] : []
+            self.bad = bad
+            // The last one is taken: a receiver that answers nothing is away.
+            good = (1...count + 1).filter { !bad.contains($0) }
+            let takesResults = Int.random(in: 0..<3, using: &random) == 0
+            let splits = takesResults || Bool.random(using: &random)
+            options += ["-n", splits ? "\(Int.random(in: 1...9, using: &random))" : "1"]
+            if takesResults { options.append("--results") }
+            if splits && !takesResults { options.append("--bisect") }
             let retries = Int.random(in: 1...3, using: &random)
             options += ["--retries", "\(retries)", "--backoff", "1ms..3ms"]
             options += ["--breaker", "\(Int.random(in: 1...6, using: &random)):2ms"]
             options += ["-j", "\(Int.random(in: 1...4, using: &random))"]
             if Bool.random(using: &random) { options.append("--keep-order") }
-            if Bool.random(using: &random) { options += ["--journal", "j"] }
+            if isKilled || Bool.random(using: &random) { options += ["--journal", "j"] }
             let start = Int.random(in: 0...20, using: &random)
             let end = start + Int.random(in: 0...9, using: &random)
-            let line = """
+            let death = isKilled ? Int.random(in: 1...15, using: &random) : 0
+            let pattern = "'none\(bad.map { "|\($0)" }.joined())'"
+            let refuses =
+                takesResults
+                ? "in=$(cat); echo \"$in\" | grep -nxE \(pattern)"
+                    + #" | sed 's/:.*/}/; s/^/{"item":/' >&3;"#
+                    + " echo \"$in\" | grep -vxE \(pattern); exit 0"
+                : "grep -qxE \(pattern) && exit 1; exec cat /dev/stdin"
+            line = """
                 echo x >> tried; n=$(wc -l < tried)
+                [ $n = \(death) ] && kill -9 $PPID
                 [ $n -gt \(start) ] && [ $n -le \(end) ] && exit 1
-                grep -qxE 'none\(bad.map { "|\($0)" }.joined())' && exit 1; exec cat /dev/stdin
+                \(refuses)
                 """
-            // One line that is taken: a receiver that answers nothing is away.
-            let result = try place.run(options + ["-x", line], numbers(1...count + 1))
-            let good = Array(1...count + 1).filter { !bad.contains($0) }
-            let what: Comment = "\(options) \(line) \(result.errors)"
-            #expect(result.lines.compactMap { Int($0) }.sorted() == good, what)
+        }
+    }
+
+    @Test func whatIsTakenIsDeliveredAndWhatIsRefusedIsADeadLetter() throws {
+        var random = SeededGenerator.announced("whatIsTakenIsDelivered")
+        for _ in 0..<24 {
+            let place = try Workplace()
+            let mix = Mix(&random, isKilled: false)
+            let input = numbers(1...(mix.good.max() ?? 1))
+            let result = try place.run(mix.options + ["-x", mix.line], input)
+            let what: Comment = "\(mix) \(result.errors)"
+            #expect(result.lines.compactMap { Int($0) }.sorted() == mix.good, what)
             let dead = try place.letters().flatMap { $0["items"] as? [Int] ?? [] }
-            #expect(dead.sorted() == bad, what)
-            #expect(result.ending == .exit(bad.isEmpty ? 0 : 1), what)
+            #expect(dead.sorted() == mix.bad, what)
+            #expect(result.ending == .exit(mix.bad.isEmpty ? 0 : 1), what)
+        }
+    }
+
+    /// Killed with SIGKILL and run again: some may come twice, none is lost.
+    @Test func alsoWhenTheToolIsKilled() throws {
+        var random = SeededGenerator.announced("alsoWhenTheToolIsKilled")
+        for _ in 0..<16 {
+            let place = try Workplace()
+            let mix = Mix(&random, isKilled: true)
+            var good = mix.good
+            let last = good.max() ?? 1
+            _ = try place.folder.write(numbers(1...last), to: "in")
+            let what: Comment = "\(mix)"
+            let options = mix.options + ["in", "-x", mix.line]
+            var result = try place.run(options)
+            var lines = result.lines.compactMap { Int($0) }
+            if result.ending == .signal(SIGKILL) {
+                // One more that is taken, for that may be all that the next run is answered.
+                good.append(last + 1)
+                _ = try place.shell("echo \(last + 1) >> in")
+                result = try place.run(options)
+                lines += result.lines.compactMap { Int($0) }
+            }
+            #expect(Set(lines).sorted() == good, what)
+            let dead = try place.letters().flatMap { $0["items"] as? [Int] ?? [] }
+            #expect(Set(dead).sorted() == mix.bad, what)
+            #expect(result.ending == .exit(dead.isEmpty ? 0 : 1) || !mix.bad.isEmpty, what)
         }
     }
 }

@@ -57,7 +57,8 @@ import Testing
             numbers(1...12))
         #expect(result.ending == .exit(1))
         let letters = try place.letters()
-        #expect(letters.compactMap { $0["items"] as? [Int] }.sorted { $0[0] < $1[0] } == [[4], [8]])
+        #expect(
+            letters.compactMap { $0["items"] as? [Int] }.sorted { $0[0] < $1[0] } == [[4], [8]])
         #expect(letters.allSatisfy { $0["error"] as? String == "no" })
         #expect(result.counter("records_out") == 10)
     }

@@ -84,7 +84,7 @@ private var runningOptions: [Option<BatchOptions>] {
             nil, "command-rate",
             { settings, rate in settings.deliver("--command-rate") { $0.commandRate = rate } },
             "Start so many commands at most, such as 10/s, 100/m or 1000/h, evenly spaced; new"
-                + " tries count, too."),
+                + " tries count, too. rate_limited in --stats says how many had to wait."),
         .duration(
             nil, "timeout",
             { settings, time in
