@@ -114,6 +114,8 @@ struct Schedule {
         var bestTried = 0
         for (index, turn) in turns.enumerated() where turn.isWaiting {
             for (place, piece) in turn.pieces.enumerated() {
+                // Without a breaker the pieces of a batch follow each other.
+                if settings.breaker == nil && place > 0 { break }
                 guard let start = start(piece, isAlone: isAlone), start <= now else { continue }
                 let tried = piece.state.startedAt
                 if let best {
@@ -125,8 +127,6 @@ struct Schedule {
                 }
                 best = (index, place, start)
                 bestTried = tried
-                // Pieces of a batch follow each other.
-                if settings.breaker == nil { break }
             }
             if best != nil && now != .max && !takesTurns { break }
         }
