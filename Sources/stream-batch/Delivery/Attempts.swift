@@ -211,7 +211,7 @@ extension Delivery {
         let turn = turns[index]
         let letter = DeadLetter(turn.batch, turn.pieces[piece])
         let name =
-            letter.part.count == letter.batch.count && letter.batch.first == 1
+            letter.part.count == letter.batch.count && letter.part.first == 1
             ? "batch \(letter.batch.seq)" : "batch \(letter.batch.seq), lines \(letter.part.name)"
         let message = "\(name) cannot be delivered: \(letter.reason)"
         guard let deadLetters else {

@@ -29,6 +29,24 @@ struct Part: Equatable {
         self.init([Run(first: first, count: count, bytes: bytes)])
     }
 
+    /// All lines of a batch, with the numbers that they had before --redeliver.
+    init(_ batch: Batch) {
+        self.init(first: 1, count: batch.count, bytes: 0..<batch.lines.count)
+        var left = batch.numbers[...]
+        if left.reduce(0, { $0 + $1.count }) != batch.count || batch.summary != nil { return }
+        var runs: [Run] = []
+        while let numbers = left.popFirst() {
+            let start = runs.last?.bytes.upperBound ?? 0
+            var end = start
+            for _ in numbers {
+                while batch.lines[end] != UInt8(ascii: "\n") { end += 1 }
+                end += 1
+            }
+            runs.append(Run(first: numbers.lowerBound, count: numbers.count, bytes: start..<end))
+        }
+        self.init(runs)
+    }
+
     var first: Int { runs[0].first }
 
     /// What BATCH_PART says.

@@ -28,8 +28,7 @@ struct Turn {
 
     init(_ batch: Batch, _ state: Policy.Case) {
         self.batch = batch
-        let whole = Part(first: batch.first, count: batch.count, bytes: 0..<batch.lines.count)
-        pieces = [Piece(part: whole, state: state)]
+        pieces = [Piece(part: Part(batch), state: state)]
     }
 
     /// Nothing of it is left to be delivered.
