@@ -226,13 +226,14 @@ static int new_input(const char *bytes, size_t size) {
 }
 
 static int spawn(
-    const char *path, char *const *arguments, char *const *environment, const int *fds, int *pid) {
+    const char *path, char *const *arguments, char *const *environment, const int *fds, int count,
+    int *pid) {
     posix_spawn_file_actions_t actions;
     int error = posix_spawn_file_actions_init(&actions);
     if (error) {
         return error;
     }
-    for (int fd = 0; fd < 3 && !error; fd++) {
+    for (int fd = 0; fd < count && !error; fd++) {
         error = posix_spawn_file_actions_adddup2(&actions, fds[fd], fd);
     }
     if (!error) {
@@ -244,20 +245,26 @@ static int spawn(
 
 int clinux_spawn(
     const char *path, char *const *arguments, char *const *environment, const void *input,
-    size_t size, struct clinux_child *child) {
+    size_t size, int gives_results, struct clinux_child *child) {
     int output[2] = {-1, -1};
     int errors[2] = {-1, -1};
+    int results[2] = {-1, -1};
     int error = 0;
     int input_fd = new_input(input, size);
-    if (input_fd < 0 || pipe2(output, O_CLOEXEC) != 0 || pipe2(errors, O_CLOEXEC) != 0) {
+    if (input_fd < 0 || pipe2(output, O_CLOEXEC) != 0 || pipe2(errors, O_CLOEXEC) != 0
+        || (gives_results && pipe2(results, O_CLOEXEC) != 0)) {
         error = errno;
     } else {
-        int fds[] = {input_fd, output[1], errors[1]};
-        error = spawn(path, arguments, environment, fds, &child->process);
+        int fds[] = {input_fd, output[1], errors[1], results[1]};
+        error = spawn(path, arguments, environment, fds, gives_results ? 4 : 3, &child->process);
     }
     child->output = output[0];
     child->errors = errors[0];
-    int spent[] = {input_fd, output[1], errors[1], error ? output[0] : -1, error ? errors[0] : -1};
+    child->results = results[0];
+    int spent[] = {
+        input_fd, output[1], errors[1], results[1], error ? output[0] : -1, error ? errors[0] : -1,
+        error ? results[0] : -1,
+    };
     for (size_t index = 0; index < sizeof spent / sizeof *spent; index++) {
         if (spent[index] >= 0) {
             close(spent[index]);

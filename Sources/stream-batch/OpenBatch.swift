@@ -64,8 +64,8 @@ struct Batch: Equatable {
     // Of one that was a dead letter:
     /// The run in which it became one; empty for this run.
     var run = ""
-    /// The number of its first line in the batch from which it comes.
-    var first = 1
+    /// The numbers of its lines in the batch from which it comes; none: from 1.
+    var numbers: [ClosedRange<Int>] = []
     /// The summary is all of it, as it was written.
     var isWritten = false
 }

@@ -117,6 +117,9 @@ extension BatchOptions {
                 throw UsageError("--aggregate writes objects, not --format=lines")
             }
             if delivery.bisects { throw UsageError("--aggregate and --bisect exclude each other") }
+            if delivery.takesResults {
+                throw UsageError("--aggregate and --results exclude each other")
+            }
         }
         let needsJSON =
             time != nil || reorder != nil || joinChunks != nil

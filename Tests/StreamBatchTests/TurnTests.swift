@@ -1,4 +1,3 @@
-import CLinux
 import Testing
 
 @testable import stream_batch
@@ -14,15 +13,23 @@ import Testing
         String(decoding: turn.content(of: part).lines, as: UTF8.self)
     }
 
+    private func turn(_ lines: [String]) -> Turn { Turn(batch(lines), Policy.Case(id: 1)) }
+
+    private func split(_ turn: inout Turn) {
+        turn.split(0, (Policy.Case(id: 2), Policy.Case(id: 3)))
+    }
+
+    private func child() -> Child { .silent }
+
     @Test func splitsIntoHalvesUntilLinesStandAlone() {
-        var turn = Turn(batch(["a", "", "ccc", "dd", "e"]))
+        var turn = turn(["a", "", "ccc", "dd", "e"])
         var seen: [String] = []
-        while let part = turn.parts.last {
-            if turn.canBeSplit {
-                turn.split()
+        while let part = turn.parts.first {
+            if turn.canBeSplit(0) {
+                split(&turn)
             } else {
                 seen.append("\(part.name)=\(text(turn, part))")
-                turn.finishPart()
+                turn.deliver(0, nil)
             }
         }
         #expect(seen == ["1-1=a\n", "2-2=\n", "3-3=ccc\n", "4-4=dd\n", "5-5=e\n"])
@@ -30,44 +37,65 @@ import Testing
     }
 
     @Test func firstHalfComesFirst() {
-        var turn = Turn(batch(["a", "b", "c", "d", "e"]))
+        var turn = turn(["a", "b", "c", "d", "e"])
         #expect(turn.parts.map(\.name) == ["1-5"])
-        turn.split()
-        #expect(turn.parts.map(\.name) == ["3-5", "1-2"])
-        #expect(turn.content(of: turn.parts[0]).count == 3)
-        #expect(text(turn, turn.parts[0]) == "c\nd\ne\n")
+        split(&turn)
+        #expect(turn.parts.map(\.name) == ["1-2", "3-5"])
+        #expect(turn.content(of: turn.parts[1]).count == 3)
+        #expect(text(turn, turn.parts[1]) == "c\nd\ne\n")
     }
 
-    @Test func partHasItsOwnAttempts() {
-        var turn = Turn(batch(["a", "b"]))
-        turn.start(isProbe: false)
-        turn.start(isProbe: true)
-        #expect(turn.attempts == 2)
-        #expect(turn.countedAttempts == 1)
-        turn.split()
-        #expect(turn.attempts == 0)
-        turn.start(isProbe: false)
-        #expect(turn.countedAttempts == 1)
-    }
-
-    /// A command runs for the last part while the output of the one before cannot be written.
+    /// A command runs for a part while the output of another one cannot be written.
     @Test func partsThatAreTakenBackDoNotTakeThePlaceOfTheOneThatRuns() {
-        var turn = Turn(batch(["a", "b"]))
-        turn.split()
-        let child = { Child(clinux_child(process: 0, output: -1, errors: -1), deadline: nil) }
-        turn.finishPart(child())
+        var turn = turn(["a", "b"])
+        split(&turn)
+        turn.deliver(0, child())
+        turn.run(0)
         turn.takeBack()
         #expect(turn.parts.map(\.name) == ["1-1", "2-2"])
-        turn.finishPart(child())
-        turn.takeBack()
-        #expect(turn.parts.map(\.name) == ["2-2", "1-1"])
+        #expect(turn.running == 1)
+    }
+
+    /// Output of a part waits, in order, while one before it may still be delivered.
+    @Test func outputOfPartsKeepsTheirOrder() {
+        var turn = turn(["a", "b"])
+        split(&turn)
+        turn.deliver(1, child())
+        #expect(!turn.isReady(turn.delivered[0].part, inOrder: true))
+        #expect(turn.isReady(turn.delivered[0].part, inOrder: false))
+        turn.finishOutput(inOrder: true)
+        #expect(turn.delivered.count == 1)
+        turn.deliver(0, child())
+        turn.finishOutput(inOrder: true)
+        #expect(turn.delivered.isEmpty)
+    }
+
+    /// --results: the items that failed, whichever they are.
+    @Test func itemsAreChosen() {
+        let turn = turn(["a", "", "ccc", "dd", "e", "f"])
+        let some = turn.parts[0].choose(from: turn.batch.lines) { [2, 3, 5, 6].contains($0) }
+        #expect(some.map(\.name) == ["2-3,5-6"])
+        #expect(text(turn, some[0]) == "\nccc\ne\nf\n")
+        let fewer = some[0].choose(from: turn.batch.lines) { $0 == 1 || $0 == 3 }
+        #expect(fewer.map(\.name) == ["2-2,5-5"])
+        #expect(some[0].choose(from: turn.batch.lines) { _ in false }.isEmpty)
+        let (first, second) = some[0].halves(of: turn.batch.lines)
+        #expect([first.name, second.name] == ["2-3", "5-6"])
+    }
+
+    /// The name of a part must fit into a variable.
+    @Test func manyItemsAreSeveralParts() {
+        let turn = turn((0..<5000).map { "\($0)" })
+        let odd = turn.parts[0].choose(from: turn.batch.lines) { $0 % 2 == 1 }
+        #expect(odd.map(\.count) == [1000, 1000, 500])
+        #expect(odd.allSatisfy { $0.name.utf8.count < 20_000 })
     }
 
     @Test func summaryIsNotSplit() {
         var summary = batch(["a", "b"])
         summary.lines = []
         summary.summary = Array("\"count\":2".utf8)
-        #expect(!Turn(summary).canBeSplit)
+        #expect(!Turn(summary, Policy.Case(id: 1)).canBeSplit(0))
     }
 
     @Test func waitingIsFirstInFirstOut() {

@@ -127,8 +127,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", 2, 1), ("", 127, 1), ("", 3, 3), ("--permanent 3,4", 4, 1),
-        ("--permanent 3,4", 2, 3), ("--permanent=", 64, 3),
+        ("", 64, 1), ("", 65, 1), ("", 126, 1), ("", 127, 1), ("", 3, 3),
+        // What psql says of a database that is being restarted.
+        ("", 2, 3), ("--permanent 3,4", 4, 1), ("--permanent 3,4", 65, 3),
+        ("--permanent=", 64, 3),
     ])
     func someStatusesArePermanent(_ options: String, _ status: Int, _ attempts: Int) throws {
         let result = try place.run(
@@ -263,7 +265,7 @@ import Testing
     @Test func aPermanentFailureIsSplitAtOnce() throws {
         let result = try place.run(
             "-n 4 --bisect --retries 9 --dead-letter dead --stats",
-            "grep -q 2 && exit 2; exit 0", numbers(1...4))
+            "grep -q 2 && exit 65; exit 0", numbers(1...4))
         #expect(result.ending == .exit(1))
         #expect(try place.letters().map { $0["items"] as? [Int] } == [[2]])
         #expect(result.counter("retries") == 0)
@@ -294,6 +296,7 @@ import Testing
         ["-x", "true", "--", "true"], ["--bisect", "-a", "count", "-x", "true"],
         ["--backoff", "1s", "-x", "true"], ["--backoff", "2s..1s", "-x", "true"],
         ["--breaker", "5", "-x", "true"], ["--breaker", "0:1s", "-x", "true"],
+        ["--breaker", "5:1s:0", "-x", "true"], ["--breaker", "5:1s:1:1", "-x", "true"],
         ["--permanent", "0", "-x", "true"], ["--permanent", "1,,2", "-x", "true"],
         ["--permanent", "256", "-x", "true"], ["-j", "0", "-x", "true"],
         ["-j", "1025", "--", "true"],

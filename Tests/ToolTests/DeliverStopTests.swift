@@ -147,7 +147,7 @@ import Testing
     }
 
     @Test func oneMoreAttemptBehindASignal() throws {
-        for line in ["exit 1", "exit 2"] {
+        for line in ["exit 1", "exit 65"] {
             _ = try place.shell("rm -f started pid")
             let result = try stop(
                 "-n 2 --retries 99 --backoff 50s..60s --grace 30s --stats",

@@ -42,6 +42,7 @@ struct clinux_child {
     int process;
     int output;
     int errors;
+    int results;
 };
 
 /* Comes before the other functions here: from now on a child that ends wakes who waits. */
@@ -50,10 +51,11 @@ void clinux_watch_children(void);
 int clinux_child_ended(void);
 void clinux_clear_child_ended(void);
 /* Starts a command in a process group of its own, with the bytes as its standard input: a file in
-   memory, so that nobody has to feed it. Returns 0 or an error number. */
+   memory, so that nobody has to feed it. With `gives_results` its descriptor 3 is a pipe, too, else
+   `results` is -1. Returns 0 or an error number. */
 int clinux_spawn(
     const char *path, char *const *arguments, char *const *environment, const void *input,
-    size_t size, struct clinux_child *child);
+    size_t size, int gives_results, struct clinux_child *child);
 /* 1 once the process ended, with its exit status or the signal that killed it; 0 before; -1 with
    errno. Does not wait. */
 int clinux_reap(int process, int *status, int *signal);

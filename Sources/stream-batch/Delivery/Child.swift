@@ -10,6 +10,10 @@ enum Ending: Equatable, CustomStringConvertible {
     case timeout(UInt64)
     case tooMuchOutput(limit: Int)
     case cannotStart(errno: Int32)
+    /// The command says of items that they failed: what is wrong with the first one.
+    case item(String)
+    /// It said what nobody can read.
+    case badResults(String)
     case stopped
 
     var description: String {
@@ -19,6 +23,8 @@ enum Ending: Equatable, CustomStringConvertible {
         case .timeout(let time): "timed out after \(durationText(time))"
         case .tooMuchOutput(let limit): "wrote more than \(limit) bytes (see --max-output)"
         case .cannotStart(let code): "cannot be started: \(errorText(code))"
+        case .item(let error): error.isEmpty ? "the command says that it failed" : error
+        case .badResults(let problem): "what it wrote to descriptor 3 is no result: \(problem)"
         case .stopped: "stopped before it was delivered"
         }
     }
@@ -36,6 +42,10 @@ final class Child {
     /// The pipes of its standard output and standard error; -1 once closed.
     private var output: Int32
     private var errors: Int32
+    /// That of descriptor 3, with --results.
+    private var results: Int32
+    /// What it wrote to descriptor 3.
+    private(set) var resultLines = ByteQueue(capacity: 0)
     /// What it wrote to standard output.
     private(set) var written = ByteQueue(capacity: 0)
     /// What it wrote to standard error and is not passed on: the start of a line.
@@ -51,22 +61,29 @@ final class Child {
     private static let longestErrorLine = 64 << 10
     private static let tailSize = 4096
 
+    /// One that wrote nothing.
+    static var silent: Child {
+        Child(clinux_child(process: 0, output: -1, errors: -1, results: -1), deadline: nil)
+    }
+
     init(_ child: clinux_child, deadline: UInt64?) {
         process = child.process
         output = child.output
         errors = child.errors
+        results = child.results
         self.deadline = deadline
     }
 
     deinit {
         if output >= 0 { close(output) }
         if errors >= 0 { close(errors) }
+        if results >= 0 { close(results) }
     }
 
     // MARK: What it writes
 
     func appendDescriptors(to descriptors: inout [pollfd]) {
-        for descriptor in [output, errors] where descriptor >= 0 {
+        for descriptor in [output, errors, results] where descriptor >= 0 {
             descriptors.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
         }
     }
@@ -82,6 +99,14 @@ final class Child {
             receiveErrors(report)
             if isAtEnd(errors, state) { closePipe(&errors) }
         }
+        if results >= 0, let state = ready.popFirst()?.revents, state != 0 {
+            receiveResults()
+            if isAtEnd(results, state) { closePipe(&results) }
+        }
+    }
+
+    private func receiveResults() {
+        if !Self.receive(results, into: &resultLines) { closePipe(&results) }
     }
 
     /// Nobody can write to the pipe any more, and it is empty.
@@ -130,7 +155,12 @@ final class Child {
         let isBlank = { (byte: UInt8) in byte <= UInt8(ascii: " ") }
         let lines = errorTail.suffix(Self.tailSize).split(separator: UInt8(ascii: "\n"))
         let line = lines.last { !$0.allSatisfy(isBlank) } ?? []
-        let text = String(decoding: line.drop(while: isBlank).prefix(1024), as: UTF8.self)
+        return Self.printable(line.drop(while: isBlank))
+    }
+
+    /// At most 1 KiB of it.
+    static func printable(_ text: some Collection<UInt8>) -> String {
+        let text = String(decoding: text.prefix(1024), as: UTF8.self)
         let printable = text.unicodeScalars.map { scalar in
             scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) ? " " : Character(scalar)
         }
@@ -148,12 +178,17 @@ final class Child {
         kill(-process, SIGTERM)
     }
 
+    private func wroteTooMuch(_ settings: DeliveryOptions) -> Bool {
+        written.count > settings.maxOutput || resultLines.count > settings.maxOutput
+    }
+
     /// Tells it to end when it wrote too much or ran too long, and kills it when it did not.
     func enforce(_ settings: DeliveryOptions, now: UInt64) {
         let killAt = now + settings.killAfter
-        if written.count > settings.maxOutput {
+        if wroteTooMuch(settings) {
             terminate(.tooMuchOutput(limit: settings.maxOutput), killAt: killAt)
             closePipe(&output)
+            closePipe(&results)
         }
         guard let deadline, now >= deadline else { return }
         if reason == nil {
@@ -174,15 +209,17 @@ final class Child {
         if result == 0 { return nil }
         if output >= 0 { receiveOutput() }
         if errors >= 0 { receiveErrors(report) }
+        if results >= 0 { receiveResults() }
         closePipe(&output)
         closePipe(&errors)
+        closePipe(&results)
         if !errorLine.isEmpty {
             errorLine.append(UInt8(ascii: "\n"))
             report.passOn(errorLine.bytes)
         }
         if let reason { return reason }
         if result < 0 { return .cannotStart(errno: code) }
-        if written.count > settings.maxOutput {
+        if wroteTooMuch(settings) {
             return .tooMuchOutput(limit: settings.maxOutput)
         }
         return signal != 0 ? .signal(signal) : .status(status)

@@ -12,6 +12,14 @@ struct DeadLetter {
     /// The last line of the command's standard error.
     var errorLine: String
 
+    init(_ batch: Batch, _ piece: Piece) {
+        self.batch = batch
+        part = piece.part
+        attempts = piece.state.attempts
+        ending = piece.ending
+        errorLine = piece.errorLine
+    }
+
     /// `exit status 1: no such table`
     var reason: String { errorLine.isEmpty ? "\(ending)" : "\(ending): \(errorLine)" }
 }
@@ -42,7 +50,7 @@ struct DeadLetterFile {
     /// On the disk when it returns. When it throws, the file is as it was: half a line would spoil
     /// the next.
     func append(_ letter: DeadLetter) throws {
-        var line = ByteQueue(capacity: letter.part.bytes.count + 512)
+        var line = ByteQueue(capacity: 512)
         append(letter, to: &line)
         try lock()
         defer { flock(descriptor, LOCK_UN) }
@@ -128,8 +136,7 @@ struct DeadLetterFile {
             line.append(summary.bytes)
             return
         }
-        letter.batch.lines.withUnsafeBufferPointer { lines in
-            let lines = lines.slice(letter.part.bytes)
+        letter.part.lines(of: letter.batch.lines).withUnsafeBufferPointer { lines in
             if allLines(lines, { JSON.isValid($0, maxDepth: maxDepth) }) {
                 append("items", lines, to: &line) { $0.append($1) }
             } else if UTF8Text.isValid(lines) {

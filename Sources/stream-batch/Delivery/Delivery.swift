@@ -14,25 +14,18 @@ struct Delivery: Destination, ~Copyable {
     let deadLetters: DeadLetterFile?
     private let spillsText: Bool
     var program: Program
-    var breaker: Breaker?
-    private var waiting = Waiting()
+    var schedule: Schedule
     /// The memory of a batch that was delivered.
     private var spare: [UInt8] = []
-    /// In the order of their numbers.
-    var turns: [Turn] = []
     /// What goes to the standard input of the next command.
     var input = ByteQueue()
     var generator = SystemRandomNumberGenerator()
     /// What ended the run. Nothing is started any more; commands that run may end.
-    private(set) var failure: Failure?
+    private(set) var failure: Failure? { didSet { schedule.isHeld = true } }
     /// When the time that is left to finish in is over, once a signal asked to stop.
     private var stopTime: UInt64?
     /// That time is over.
-    private var isCut = false
-
-    /// With --keep-order so many batches for each job are under way or wait, delivered, for one
-    /// before them.
-    private static let orderWindow = 16
+    private var isCut = false { didSet { schedule.isHeld = true } }
 
     init(
         _ settings: BatchOptions, form: Form, command: [Operand], journal: Journal?,
@@ -45,33 +38,31 @@ struct Delivery: Destination, ~Copyable {
         }
         let line = settings.delivery.shellLine
         let shell = line.map { ["/bin/sh", "-c", "--", $0].map { Array($0.utf8CString) } }
-        program = try Program(shell ?? command.map(\.path), run: runID)
+        program = try Program(
+            shell ?? command.map(\.path), run: runID,
+            givesResults: settings.delivery.takesResults)
         deadLetters = letters
         spillsText = settings.isText && settings.format != .lines
         self.settings = settings.delivery
         self.form = form
         self.journal = journal
         self.report = report
-        breaker = settings.delivery.breaker.map {
-            Breaker(failures: $0.failures, duration: $0.duration)
-        }
+        schedule = Schedule(settings.delivery, hasJournal: journal != nil)
         // Behind the grace commands get --kill-after, and the rest 5 seconds to be put away.
         let grace = settings.delivery.grace + settings.delivery.killAfter
         clinux_set_grace(Int32(clamping: grace / 1_000_000_000 + 5))
         report.outputGrace = settings.delivery.grace
         clinux_watch_children()
-        // Two pipes a command, and as many again while one starts.
-        clinux_allow_descriptors(UInt64(2 * settings.delivery.jobs + 64))
+        // Three pipes a command at most, and as many again while one starts.
+        clinux_allow_descriptors(UInt64(3 * settings.delivery.jobs + 64))
     }
 
     // MARK: What the tool's loop calls
 
-    /// True while no more batches should be added: enough of them wait, the breaker is open and
-    /// has a batch to try, or the run failed.
-    var isFull: Bool {
-        if hasFailed || waiting.count >= settings.maxQueue ?? settings.jobs { return true }
-        return breaker?.isOpen == true && (waiting.count > 0 || turns.contains { !$0.isOver })
-    }
+    /// True while no more batches should be added, or the run failed.
+    var isFull: Bool { hasFailed || schedule.isFull }
+
+    var turns: [Turn] { schedule.turns }
 
     /// Nothing more will be delivered: the loop should stop reading.
     var hasFailed: Bool { failure != nil }
@@ -79,7 +70,7 @@ struct Delivery: Destination, ~Copyable {
     /// Takes a batch, also when it is full.
     mutating func add(_ batch: inout Batch, _ output: inout Output) throws {
         report.add(to: "batches")
-        waiting.append(batch)
+        schedule.add(batch)
         batch.lines = []
         swap(&batch.lines, &spare)
     }
@@ -93,7 +84,7 @@ struct Delivery: Destination, ~Copyable {
         endAttempts(now)
         for turn in turns { turn.child?.enforce(settings, now: now) }
         writeOutput(&output)
-        takeTurns()
+        schedule.takeTurns()
         startAttempts(now)
     }
 
@@ -110,9 +101,9 @@ struct Delivery: Destination, ~Copyable {
     var deadline: UInt64? {
         var earliest = isCut ? nil : stopTime
         for turn in turns {
-            let next = turn.child != nil ? turn.child?.deadline : startTime(of: turn)
-            if let next { earliest = min(earliest ?? .max, next) }
+            if let next = turn.child?.deadline { earliest = min(earliest ?? .max, next) }
         }
+        if let next = schedule.nextStart { earliest = min(earliest ?? .max, next) }
         return earliest
     }
 
@@ -129,6 +120,7 @@ struct Delivery: Destination, ~Copyable {
         } catch {
             fail(error)
         }
+        schedule.isAtEnd = true
         try serve(&output)
         while isBusy {
             try wait()
@@ -149,7 +141,8 @@ struct Delivery: Destination, ~Copyable {
 
     private var isBusy: Bool {
         if turns.contains(where: { $0.child != nil }) { return true }
-        let hasWork = (waiting.count > 0 && !isWaitingForNext) || turns.contains(where: \.isWaiting)
+        let hasWork =
+            (schedule.waiting.count > 0 && !isWaitingForNext) || turns.contains(where: \.isWaiting)
         return hasWork && !hasFailed && !isCut
     }
 
@@ -165,6 +158,7 @@ struct Delivery: Destination, ~Copyable {
         guard isStopped(), !isCut else { return }
         let end = stopTime ?? now + settings.grace
         stopTime = end
+        schedule.isStopping = true
         guard now >= end || clinux_is_hurried() != 0 else { return }
         isCut = true
         for turn in turns { turn.child?.terminate(.stopped, killAt: now + settings.killAfter) }
@@ -179,24 +173,21 @@ struct Delivery: Destination, ~Copyable {
         // With --keep-order up to the first batch that is still to be delivered.
         let end =
             settings.keepsOrder
-            ? turns.firstIndex { !$0.isOver && !(hasFailed && $0.child == nil) }.map { $0 + 1 }
-                ?? turns.count : turns.count
+            ? turns.firstIndex { !$0.isOver && !isOver($0) }.map { $0 + 1 } ?? turns.count
+            : turns.count
         for turn in turns[..<end] {
-            for (_, child) in turn.delivered { append(child.written.bytes, to: &output.buffer) }
+            let inOrder = settings.keepsOrder && !isOver(turn)
+            for (part, child) in turn.delivered where turn.isReady(part, inOrder: inOrder) {
+                append(child.written.bytes, to: &output.buffer)
+            }
         }
         do {
             try output.flush()
-            for index in 0..<end {
-                report.recordsOut += turns[index].delivered.reduce(0) { $0 + $1.part.count }
-                turns[index].finishOutput()
-                guard turns[index].isDelivered else { continue }
-                swap(&spare, &turns[index].batch.lines)
-                journal?.finish(turns[index].batch.journalID)
-            }
-            turns[..<end].removeAll { $0.isDelivered }
+            for index in 0..<end { finishOutput(index) }
+            schedule.turns[..<end].removeAll { $0.isDelivered && $0.delivered.isEmpty }
         } catch {
             output.buffer.removeAll()
-            for index in 0..<end { turns[index].takeBack() }
+            for index in 0..<end { schedule.turns[index].takeBack() }
             fail(error)
         }
     }
@@ -210,58 +201,33 @@ struct Delivery: Destination, ~Copyable {
         if UTF8Text.isValid(text) && !text.contains(0) { buffer.append(UInt8(ascii: "\n")) }
     }
 
+    /// What is left of it is not delivered any more in this run.
+    private func isOver(_ turn: Turn) -> Bool {
+        turn.running == nil && (schedule.isHeld || turn.isGivenUp)
+    }
+
+    private mutating func finishOutput(_ index: Int) {
+        let before = turns[index].delivered.reduce(0) { $0 + $1.part.count }
+        let inOrder = settings.keepsOrder && !isOver(turns[index])
+        schedule.turns[index].finishOutput(inOrder: inOrder)
+        report.recordsOut += before - turns[index].delivered.reduce(0) { $0 + $1.part.count }
+        guard turns[index].isDelivered, turns[index].delivered.isEmpty else { return }
+        swap(&spare, &schedule.turns[index].batch.lines)
+        journal?.finish(turns[index].batch.journalID)
+    }
+
     // MARK: Turns
 
-    /// What waits takes its turn where there is a slot.
-    private mutating func takeTurns() {
-        var used = turns.count { !$0.isOver }
-        if hasFailed || isCut || isWaitingForNext { return }
-        while used < settings.jobs, hasRoomForOutput, let next = waiting.next() {
-            turns.append(Turn(next))
-            used += 1
-        }
-    }
-
-    /// False when what waits with --keep-order for a batch before it is enough.
-    private var hasRoomForOutput: Bool {
-        guard settings.keepsOrder else { return true }
-        let held = turns.reduce(0) { sum, turn in
-            sum + turn.delivered.reduce(0) { $0 + $1.child.written.count }
-        }
-        return held <= settings.maxOutput && turns.count < Self.orderWindow * settings.jobs
-    }
-
-    /// When the next attempt of a batch starts, as far as the clock knows.
-    private func startTime(of turn: Turn) -> UInt64? {
-        if !turn.isWaiting || hasFailed || isCut { return nil }
-        if isStopping { return 0 }
-        guard let breaker else { return turn.notBefore }
-        return breaker.nextStart.map { max($0, turn.notBefore) }
-    }
-
     private mutating func startAttempts(_ now: UInt64) {
-        while let index = nextTurn(now) {
+        while let (turn, piece) = schedule.next(at: now) {
             do {
                 try journal?.write()
             } catch {
                 fail(error)
                 return
             }
-            startAttempt(index, now)
+            startAttempt(turn, piece, now)
         }
-    }
-
-    /// The first batch that may be tried now. Of several a probe takes the one that was least often
-    /// a probe: a bad batch must not keep the breaker open for all.
-    private func nextTurn(_ now: UInt64) -> Int? {
-        let isProbe = breaker?.isOpen == true
-        var chosen: Int?
-        for index in turns.indices {
-            guard let start = startTime(of: turns[index]), start <= now else { continue }
-            if !isProbe { return index }
-            if chosen.map({ turns[index].probes < turns[$0].probes }) ?? true { chosen = index }
-        }
-        return chosen
     }
 
     /// What cannot be written ends the run in order: what is not delivered must get to where it
@@ -278,7 +244,7 @@ struct Delivery: Destination, ~Copyable {
         _ rest: UnsafeBufferPointer<UInt8>, _ output: inout Output
     ) throws {
         if !hasFailed && !isCut && !turns.contains(where: \.isGivenUp) { return }
-        while let batch = waiting.next() { turns.append(Turn(batch)) }
+        schedule.takeRest()
         if isCut && !hasFailed && !keepsLeft && deadLetters != nil {
             for index in turns.indices { buryAll(index) }
             writeOutput(&output)
@@ -307,7 +273,7 @@ struct Delivery: Destination, ~Copyable {
             }
         }
         guard let failure else {
-            if !keepsLeft { throw Failure(.unavailable, text) }
+            if !keepsLeft || !isStopping { throw Failure(.unavailable, text) }
             report.warn(text)
             return
         }

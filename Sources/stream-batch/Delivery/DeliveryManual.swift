@@ -36,7 +36,9 @@ let delivering = #"""
     .It Ev BATCH_PART
     Which of its lines there are: 1-1000, and with
     .Fl Fl bisect
-    also 501-1000.
+    also 501-1000, with
+    .Fl Fl results
+    also 2-2,5-7.
     The three together name a delivery, for a receiver that must know what it has already: the
     same after a retry, a crash and
     .Fl Fl redeliver .
@@ -75,16 +77,16 @@ let delivering = #"""
     .Fl Fl max-queue
     wait beside those at work; then no more input is read.
     .Pp
-    .Fl Fl breaker
-    is for a receiver that is down: while it is open nothing is attempted, and the probes are none
-    of
-    .Fl Fl retries ,
-    so that an outage does not turn good batches into dead letters.
-    It should take more failures than one batch has attempts, or a bad batch alone opens it, and
-    with one job holds it open.
     An exit status of
     .Fl Fl permanent
-    is the answer of a receiver that works: it does not count as a failure here.
+    is the answer of a receiver that works: such a batch is not tried again.
+    Without
+    .Fl Fl breaker
+    a batch that has used up its
+    .Fl Fl retries
+    is split, with
+    .Fl Fl bisect ,
+    or given up.
     .Pp
     What cannot be delivered is never dropped: it goes to
     .Fl Fl dead-letter ,
@@ -101,6 +103,124 @@ let delivering = #"""
     A batch whose output nobody takes for so long is not delivered.
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
     reader of its standard output is gone.
+
+    .Ss Exit statuses of common commands
+    .Fl Fl permanent
+    is for statuses that no further attempt can change.
+    Many commands use one status for a refusal and for an outage; then leave it out, and let
+    .Fl Fl breaker
+    tell.
+    .Bl -tag -width Ds
+    .It curl -f, --fail-with-body
+    22 is any HTTP status from 400, a 503 as well as a 400, and must not be permanent.
+    5, 6, 7, 28, 35, 52 and 56 are a network or a server that is away.
+    1, 2, 3 and 4 are mistakes in the command: add them.
+    .It psql -v ON_ERROR_STOP=1
+    1 is an error of psql, 2 a connection that failed or was lost, 3 an error in the script.
+    .Li --permanent 3,64,126,127
+    if no statement can fail for a deadlock or a lock.
+    .It aws (version 2)
+    252 is a request that is not valid: add it.
+    1, 2 and 255 are errors of other kinds, 253 missing credentials, 254 an error that the service
+    returned, which may be throttling; 130 is SIGINT.
+    .It jq
+    2 and 3 are mistakes in the command, 5 a value that the program cannot do with: add them.
+    .It ssh
+    255 is a connection that failed; all others are those of the command over there.
+    .El
+    .Ss Refused or away
+    A command that fails may stand for a receiver that refuses this batch for good, or for one that
+    is away.
+    With
+    .Fl Fl breaker Ar FAILURES : Ns Ar DURATION
+    the answers to other batches tell which; an answer is exit status 0 or one of
+    .Fl Fl permanent .
+    .Bl -bullet -compact
+    .It
+    After FAILURES failed attempts in a row the breaker is open: one batch is tried each DURATION,
+    each that is held in turn, until one is answered.
+    As much input is read as gives a batch to try; what is held is bounded (64 MiB, 1000 batches).
+    .It
+    These attempts are retries.
+    A batch that has used up its
+    .Fl Fl retries
+    is split with
+    .Fl Fl bisect ,
+    while the breaker is open the oldest one only.
+    .It
+    What cannot be split is put aside, so that others go on, and is tried again after each answer.
+    It is refused once it has failed
+    .Fl Fl retries
+    and one times, twice at least, each time between two answers to others with fewer than FAILURES
+    batches (two at least) that failed meanwhile.
+    .It
+    At the end of the input, when nothing else is left to try, no answer can tell.
+    Then it is tried PROBES times (100, so 50 minutes with 30s), one tenth of it if it has failed
+    between two answers already, and refused if none of these attempts is answered.
+    An outage that begins there and lasts longer ends in dead letters.
+    .It
+    While nothing at all was answered in a run, nothing is refused, and the tool tries on until it
+    is stopped; with
+    .Fl Fl journal
+    it ends after PROBES attempts at the end of the input (exit 69), and the next run goes on, with
+    what is new then.
+    .El
+    .Pp
+    What was put aside and is delivered after all comes after later batches, also with one job; its
+    output does not, with
+    .Fl Fl keep-order .
+    .Va set_aside
+    in
+    .Fl Fl stats
+    counts what was put aside.
+
+    .Sh RESULTS
+    A bulk endpoint takes some records of a request and refuses others.
+    With
+    .Fl Fl results
+    the command has descriptor 3 to say so, which is also in
+    .Ev BATCH_RESULT_FD .
+    It writes a JSON object on a line for each item that failed:
+    .Bd -literal -offset indent
+    {"item":3,"retry":false,"error":"mapper_parsing_exception"}
+    {"item":7,"retry":true}
+    {"retry_after":2.5}
+    .Ed
+    .Pp
+    .Va item
+    is the item's number in what the command got, from 1.
+    .Va retry
+    says whether it may be tried again (true unless given),
+    .Va error
+    what is wrong with it.
+    .Va retry_after
+    is the time in seconds, at most a day, before what is left is tried again, also as a string, as
+    HTTP has it; it counts after every exit status.
+    .Pp
+    The items count when the command ends with exit status 0.
+    Those that it does not name are delivered.
+    Those with
+    .Li \&"retry":false
+    are dead letters at once, one for each
+    .Va error ,
+    the others are tried again by themselves as often as
+    .Fl Fl retries
+    says;
+    .Ev BATCH_PART
+    is then such as 2-2,5-7.
+    When all of them may be retried, or there is nothing but
+    .Va retry_after ,
+    the attempt has failed as a whole.
+    With any other exit status it has anyway.
+    What the command writes to standard output is written when an item was delivered.
+    .Pp
+    Anything else on descriptor 3 is a mistake in the command: the attempt has failed, and the run
+    ends (exit 69) when all
+    .Fl Fl retries
+    have; nothing becomes a dead letter for it.
+    Of a batch that is partly delivered when the tool is killed the
+    .Fl Fl journal
+    brings all back.
 
     """#
 

@@ -8,6 +8,10 @@ struct DeliveryOptions {
     /// How many commands run at once.
     var jobs = 1
     var keepsOrder = false
+    /// How often commands are started at most, evenly.
+    var commandRate: Rate?
+    /// The command says on descriptor 3 which items failed.
+    var takesResults = false
     /// Nanoseconds that a command may run; nil: as long as it likes.
     var timeout: UInt64?
     /// Nanoseconds from SIGTERM to SIGKILL.
@@ -16,15 +20,16 @@ struct DeliveryOptions {
     var retries = 0
     /// Nanoseconds: of the first wait, and of the longest.
     var backoff = Backoff(range: 1_000_000_000...60_000_000_000)
-    /// Exit statuses after which a batch is not tried again.
-    var permanent: Set<Int32> = [2, 64, 126, 127]
+    /// Exit statuses after which a batch is not tried again: EX_USAGE and EX_DATAERR of sysexits.h,
+    /// and what a shell says of a command that cannot be run or is not there.
+    var permanent: Set<Int32> = [64, 65, 126, 127]
     var bisects = false
     var deadLetterFile: String?
     /// Dead letters to deliver instead of lines.
     var redelivered: Operand?
     /// Where batches go that cannot be delivered and have no dead letter file.
     var spillFolder = "/var/tmp"
-    var breaker: (failures: Int, duration: UInt64)?
+    var breaker: Policy.Breaker?
     /// Bytes that a command may write.
     var maxOutput = 64 << 20
     /// What a command writes gets no line feed at its end.
@@ -75,6 +80,11 @@ private var runningOptions: [Option<BatchOptions>] {
             nil, "keep-order",
             { settings in settings.deliver("--keep-order") { $0.keepsOrder = true } },
             "Write the output of the commands in the order of the batches."),
+        .rate(
+            nil, "command-rate",
+            { settings, rate in settings.deliver("--command-rate") { $0.commandRate = rate } },
+            "Start so many commands at most, such as 10/s, 100/m or 1000/h, evenly spaced; new"
+                + " tries count, too. rate_limited in --stats says how many had to wait."),
         .duration(
             nil, "timeout",
             { settings, time in
@@ -130,12 +140,19 @@ private var failureOptions: [Option<BatchOptions>] {
         Option(
             nil, "permanent",
             "Exit statuses, with commas between them, after which a batch is not tried again"
-                + " (2,64,126,127: usage errors, and no such command).",
+                + " (64,65,126,127: a usage error, bad data, and what a shell says of a command"
+                + " that cannot be run or is not there). See DELIVERY for those of curl, psql and"
+                + " aws.",
             argument: .required("CODE[,CODE...]")
         ) { settings, value in
             let codes = try exitCodes(value ?? "")
             settings.deliver("--permanent") { $0.permanent = codes }
         },
+        .set(
+            nil, "results",
+            { settings in settings.deliver("--results") { $0.takesResults = true } },
+            "The command says which items failed, on descriptor 3: a JSON line for each, with"
+                + " item, retry and error. Only these are tried again, or given up. See RESULTS."),
         .set(
             nil, "bisect", { settings in settings.deliver("--bisect") { $0.bisects = true } },
             "Split a batch that keeps failing into halves, until the lines that fail stand"
@@ -165,10 +182,11 @@ private var failureOptions: [Option<BatchOptions>] {
             "Where that file is made (/var/tmp)."),
         Option(
             nil, "breaker",
-            "After so many failed attempts in a row, wait that long without starting a command or"
-                + " reading more input; then try one batch, and go on once one succeeds. The"
-                + " attempts meanwhile are none of --retries.",
-            argument: .required("FAILURES:DURATION")
+            "Tell a receiver that is away from one that refuses a batch. After so many failed"
+                + " attempts in a row, try one batch each DURATION, and go on once one is"
+                + " answered. A batch is given up only if it fails while others are answered; at"
+                + " the end of the input also after PROBES attempts (100). See DELIVERY.",
+            argument: .required("FAILURES:DURATION[:PROBES]")
         ) { settings, value in
             let breaker = try breaker(value ?? "")
             settings.deliver("--breaker") { $0.breaker = breaker }
@@ -215,14 +233,16 @@ private func exitCodes(_ text: String) throws -> Set<Int32> {
     return codes
 }
 
-/// `FAILURES:DURATION`.
-private func breaker(_ text: String) throws -> (failures: Int, duration: UInt64) {
+/// `FAILURES:DURATION` or `FAILURES:DURATION:PROBES`.
+private func breaker(_ text: String) throws -> Policy.Breaker {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 2 else {
-        throw UsageError("expected FAILURES:DURATION, such as 5:30s, not '\(text)'")
+    guard parts.count == 2 || parts.count == 3 else {
+        throw UsageError("expected FAILURES:DURATION[:PROBES], such as 5:30s, not '\(text)'")
     }
     let failures = try Value.count(String(parts[0]), in: 1...1_000_000)
     let duration = try Value.duration(String(parts[1]))
     guard duration >= 1_000_000 else { throw UsageError("expected a duration of at least 1ms") }
-    return (failures, duration)
+    var breaker = Policy.Breaker(failures: failures, duration: duration)
+    if parts.count == 3 { breaker.probes = try Value.count(String(parts[2]), in: 1...1_000_000) }
+    return breaker
 }

@@ -34,7 +34,7 @@ struct LetterReader: ~Copyable {
         batch.seq = seq
         batch.run = try run(of: letter)
         batch.key = value(.key, in: letter).map { Array($0) } ?? []
-        batch.first = first(of: letter)
+        batch.numbers = numbers(of: letter)
         let now = realtimeNanoseconds()
         batch.from = value(.from, in: letter).flatMap { Timestamp.value($0, unit: .ns) } ?? now
         batch.to = value(.to, in: letter).flatMap { Timestamp.value($0, unit: .ns) } ?? now
@@ -92,11 +92,15 @@ struct LetterReader: ~Copyable {
         return String(decoding: run, as: UTF8.self)
     }
 
-    /// `501-1000`: its first line was number 501.
-    private func first(of letter: UnsafeBufferPointer<UInt8>) -> Int {
+    /// `501-1000`, or `2-2,5-7` with --results: the numbers that its lines had.
+    private func numbers(of letter: UnsafeBufferPointer<UInt8>) -> [ClosedRange<Int>] {
         let part = value(.part, in: letter).flatMap { text($0) } ?? []
-        let digits = part.prefix { $0 != UInt8(ascii: "-") }
-        return max(1, Int(String(decoding: digits, as: UTF8.self)) ?? 1)
+        return part.split(separator: UInt8(ascii: ",")).compactMap { range in
+            let ends = range.split(separator: UInt8(ascii: "-")).compactMap {
+                Int(String(decoding: $0, as: UTF8.self))
+            }
+            return ends.count == 2 && ends[0] >= 1 && ends[0] <= ends[1] ? ends[0]...ends[1] : nil
+        }
     }
 
     // MARK: Lines

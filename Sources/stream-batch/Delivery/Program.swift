@@ -22,20 +22,23 @@ struct Program: ~Copyable {
     /// The variables of the batch, each with a NUL.
     private var variables = ByteQueue()
     private var starts: [Int] = []
+    /// It gets descriptor 3 to write to.
+    private let givesResults: Bool
 
     /// What BATCH_RUN says, unless a batch brings its own.
     private let run: String
 
     private static let names = [
         "BATCH_RUN", "BATCH_SEQ", "BATCH_PART", "BATCH_COUNT", "BATCH_BYTES", "BATCH_KEY",
-        "BATCH_FROM", "BATCH_TO", "BATCH_ATTEMPT",
+        "BATCH_FROM", "BATCH_TO", "BATCH_ATTEMPT", "BATCH_RESULT_FD",
     ]
     /// Linux refuses a variable longer than 128 KiB.
     private static let longestKey = 100_000
 
     /// `words`: each with a NUL at its end.
-    init(_ words: [[CChar]], run: String) throws {
+    init(_ words: [[CChar]], run: String, givesResults: Bool) throws {
         self.run = run
+        self.givesResults = givesResults
         path = strdup(try Self.checkCommand(words[0]))
         arguments = words.map { strdup($0) } + [nil]
         let names = Self.names.map { $0 + "=" }
@@ -97,9 +100,10 @@ struct Program: ~Copyable {
         set("BATCH_COUNT=", part.count)
         set("BATCH_BYTES=", input.count)
         set("BATCH_ATTEMPT=", attempt)
-        set("BATCH_PART=", part)
+        set("BATCH_PART=", part.name)
         set("BATCH_FROM=", time: batch.from)
         set("BATCH_TO=", time: batch.to)
+        if givesResults { set("BATCH_RESULT_FD=", 3) }
         set(key: batch.key)
         environment.removeLast(environment.count - inherited)
         let base = UnsafeMutableRawPointer(mutating: variables.bytes.baseAddress)
@@ -109,7 +113,8 @@ struct Program: ~Copyable {
         environment.append(nil)
         var child = clinux_child()
         let code = clinux_spawn(
-            path, arguments, environment, input.baseAddress, input.count, &child)
+            path, arguments, environment, input.baseAddress, input.count,
+            givesResults ? 1 : 0, &child)
         return code == 0 ? .success(child) : .failure(StartError(code: code))
     }
 
@@ -133,14 +138,6 @@ struct Program: ~Copyable {
         starts.append(variables.count)
         variables.append(name)
         variables.append(rfc3339: time)
-        variables.append(0)
-    }
-
-    private mutating func set(_ name: StaticString, _ part: Part) {
-        set(name, part.first)
-        variables.truncate(variables.count - 1)
-        variables.append(UInt8(ascii: "-"))
-        variables.append(decimal: part.first + part.count - 1)
         variables.append(0)
     }
 

@@ -22,10 +22,10 @@ struct Spill: ~Copyable {
             form.append(batch, to: &lines, forCommand: true)
             count += 1
         }
-        let parts = parts.sorted { $0.first < $1.first }
-        for part in parts where batch.summary == nil {
-            batch.lines.withUnsafeBufferPointer { append(lines: $0.slice(part.bytes)) }
-            count += part.count
+        let runs = parts.flatMap(\.runs).sorted { $0.first < $1.first }
+        for run in runs where batch.summary == nil {
+            batch.lines.withUnsafeBufferPointer { append(lines: $0.slice(run.bytes)) }
+            count += run.count
         }
     }
 

@@ -1,37 +1,23 @@
 import StreamCodec
 
-/// Lines of a batch that are delivered together: all of them, or some of them after --bisect.
-struct Part: Equatable {
-    /// The first line's number in the batch, from 1.
-    var first: Int
-    var count: Int
-    /// Where they stand in the batch's lines.
-    var bytes: Range<Int>
-
-    /// What BATCH_PART says.
-    var name: String { "\(first)-\(first + count - 1)" }
-
-    /// The first half of the lines, and the rest. There are two at least.
-    func halves(of lines: [UInt8]) -> (Part, Part) {
-        let size = count / 2
-        var middle = bytes.lowerBound
-        for _ in 0..<size {
-            while lines[middle] != UInt8(ascii: "\n") { middle += 1 }
-            middle += 1
-        }
-        return (
-            Part(first: first, count: size, bytes: bytes.lowerBound..<middle),
-            Part(first: first + size, count: count - size, bytes: middle..<bytes.upperBound)
-        )
-    }
+/// A part that is still to be delivered, and what is known of it.
+struct Piece {
+    var part: Part
+    var state: Policy.Case
+    /// What it was split from.
+    var family: Policy.Family?
+    /// How the last attempt ended, with the last line of the command's standard error.
+    var ending = Ending.stopped
+    var errorLine = ""
 }
 
 /// A batch whose turn has come: what of it is still to be delivered, and the command that runs.
 struct Turn {
     var batch: Batch
-    /// What is still to be delivered, the next part last.
-    private(set) var parts: [Part]
-    /// The command that runs for the next part.
+    /// What is still to be delivered, in the order of the lines.
+    private(set) var pieces: [Piece]
+    /// The one that a command runs for.
+    private(set) var running: Int?
     var child: Child?
     /// Parts whose commands ended well, with what those wrote and is still to be written.
     private(set) var delivered: [(part: Part, child: Child)] = []
@@ -39,71 +25,104 @@ struct Turn {
     var wasInterrupted = false
     /// It is not tried again in this run: what is left of it stays in the journal.
     var isGivenUp = false
-    /// The next attempt does not start earlier.
-    var notBefore: UInt64 = 0
 
-    // Of the next part:
-    private(set) var attempts = 0
-    private(set) var probes = 0
-    /// The attempt that runs, or ran last, is a probe.
-    private(set) var isProbe = false
-
-    init(_ batch: Batch) {
+    init(_ batch: Batch, _ state: Policy.Case) {
         self.batch = batch
-        parts = [Part(first: batch.first, count: batch.count, bytes: 0..<batch.lines.count)]
+        pieces = [Piece(part: Part(batch), state: state)]
     }
 
     /// Nothing of it is left to be delivered.
-    var isDelivered: Bool { parts.isEmpty }
-    /// It needs its slot no more.
+    var isDelivered: Bool { pieces.isEmpty }
+    /// Nothing of it is tried any more.
     var isOver: Bool { isDelivered || isGivenUp }
     /// It may be tried, by itself.
-    var isWaiting: Bool { child == nil && !isOver }
-    /// Attempts that count against --retries.
-    var countedAttempts: Int { attempts - probes }
-    var canBeSplit: Bool { batch.summary == nil && parts.last.map { $0.count > 1 } == true }
+    var isWaiting: Bool { running == nil && !isOver }
+    /// What is left of it.
+    var parts: [Part] { pieces.map(\.part) }
 
-    mutating func start(isProbe: Bool) {
-        attempts += 1
-        probes += isProbe ? 1 : 0
-        self.isProbe = isProbe
+    func canBeSplit(_ piece: Int) -> Bool {
+        batch.summary == nil && pieces[piece].part.count > 1
     }
 
-    /// The next part is delivered, or, without a child, recorded as undeliverable.
-    mutating func finishPart(_ child: Child? = nil) {
-        guard let part = parts.popLast() else { return }
+    mutating func change(_ piece: Int, _ change: (inout Piece) -> Void) {
+        change(&pieces[piece])
+    }
+
+    mutating func run(_ piece: Int) { running = piece }
+
+    /// The command has ended. For which part it ran.
+    mutating func stopRunning() -> Int? {
+        defer {
+            running = nil
+            child = nil
+        }
+        return running
+    }
+
+    /// A part is delivered. What the command wrote is still to be written.
+    mutating func deliver(_ piece: Int, _ child: Child?) {
+        let part = pieces[piece].part
+        remove(piece, isRefused: false)
         if let child { delivered.append((part, child)) }
-        beginPart()
+    }
+
+    /// A part is over; `isRefused`: recorded as undeliverable.
+    mutating func remove(_ piece: Int, isRefused: Bool) {
+        let over = pieces.remove(at: piece)
+        if let running, running > piece { self.running = running - 1 }
+        Policy.end(of: over.family, isRefused: isRefused)
+    }
+
+    /// Of a part some is delivered, and `left` is what is not.
+    mutating func deliver(_ piece: Int, _ parts: [Part], _ child: Child, left: [Piece]) {
+        // What the command wrote is written once.
+        for (index, part) in parts.enumerated() {
+            delivered.append((part, index == 0 ? child : Child.silent))
+        }
+        Policy.divide(pieces[piece].family, into: left.count)
+        pieces.replaceSubrange(piece...piece, with: left)
+    }
+
+    /// Parts whose output may be written: with `inOrder` those before all that is left.
+    func isReady(_ part: Part, inOrder: Bool) -> Bool {
+        !inOrder || pieces.allSatisfy { $0.part.first > part.first }
     }
 
     /// What the commands wrote is written.
-    mutating func finishOutput() { delivered = [] }
+    mutating func finishOutput(inOrder: Bool) {
+        let ready = delivered.map { isReady($0.part, inOrder: inOrder) }
+        delivered = zip(delivered, ready).compactMap { $1 ? nil : $0 }
+    }
 
     /// What the commands wrote cannot be written, which makes their parts undelivered. The run
-    /// has failed: only a command that runs, for the last part, may still end.
+    /// has failed: only a command that runs may still end.
     mutating func takeBack() {
-        parts.insert(contentsOf: delivered.map(\.part), at: max(0, parts.count - 1))
+        for (part, _) in delivered {
+            let index = pieces.firstIndex { $0.part.first > part.first } ?? pieces.count
+            pieces.insert(Piece(part: part, state: Policy.Case(id: 0)), at: index)
+            if let running, index <= running { self.running = running + 1 }
+        }
         delivered = []
     }
 
-    mutating func split() {
-        guard let part = parts.popLast() else { return }
-        let (first, second) = part.halves(of: batch.lines)
-        parts += [second, first]
-        beginPart()
-    }
-
-    private mutating func beginPart() {
-        attempts = 0
-        probes = 0
-        notBefore = 0
+    mutating func split(_ piece: Int, _ states: (Policy.Case, Policy.Case)) {
+        let whole = pieces[piece]
+        let family = Policy.Family(whole.state, pieces: 2, in: whole.family)
+        let (first, second) = whole.part.halves(of: batch.lines)
+        pieces.replaceSubrange(
+            piece...piece,
+            with: [
+                Piece(part: first, state: states.0, family: family),
+                Piece(part: second, state: states.1, family: family),
+            ])
+        if let running, running > piece { self.running = running + 1 }
     }
 
     /// The lines of a part as a batch. The whole batch is not copied.
     func content(of part: Part) -> Batch {
-        if part.bytes.count == batch.lines.count { return batch }
+        if part.count == batch.count { return batch }
         var content = batch
-        content.lines = Array(batch.lines[part.bytes])
+        content.lines = part.lines(of: batch.lines)
         content.count = part.count
         return content
     }
