@@ -217,6 +217,38 @@ import Testing
         #expect(whole.lines.count == 1)
     }
 
+    // MARK: Many windows, in bad order
+
+    /// Two hosts' files one after the other: each line of the second one passed by all windows
+    /// behind its own, here 20,000,000,000 of them.
+    @Test func filesOneAfterTheOther() throws {
+        let count = 200_000
+        let file = (0..<count).map { "\($0)\n" }.joined()
+        let options = "--time . -t 1s --late 10d --max-keys 1000000 -a count"
+        let result = try run("stream-batch", "\(options)", file + file)
+        #expect(result.ending == .exit(0))
+        #expect(result.lines.count == count)
+        #expect(result.lines.allSatisfy { $0.hasSuffix(",\"count\":2}") })
+    }
+
+    /// Sessions that grow at their beginning: all of their lines were moved for each one that a
+    /// line joined to them, here 50,000 times up to 15 MB.
+    @Test func sessionsBackwards() throws {
+        let count = 100_000
+        let text = String(repeating: "x", count: 140)
+        let line = { (time: Int) in "{\"t\":\(time),\"x\":\"\(text)\"}\n" }
+        let evens = Array(stride(from: 0, through: count, by: 2))
+        let odds = Array(stride(from: count - 1, through: 1, by: -2))
+        let input = [count] + zip(evens.dropLast().reversed(), odds).flatMap { [$0, $1] }
+        let result = try run(
+            "stream-batch", "--time .t -i 1.5s --late 10d -f lines",
+            input.map(line).joined())
+        #expect(result.ending == .exit(0))
+        // The lines of the later session stand behind those of the earlier one, and behind both
+        // the one that joined them.
+        #expect(result.text == (evens + odds).map(line).joined() + "\n")
+    }
+
     // MARK: --max-gap
 
     private static let tooFar = "a time too far ahead of the ones before (see --max-gap) at"
