@@ -23,6 +23,7 @@ struct Line: ~Copyable {
     private let timeSlot: Int?
     private let dedupSlot: Int?
     private let reorderSlot: Int?
+    private let bySlot: Int?
     private let changeSlots: Range<Int>
     private let whenSlots: Range<Int>
     private let when: [Condition]
@@ -52,6 +53,7 @@ struct Line: ~Copyable {
         timeSlot = slot(settings.time)
         dedupSlot = slot(settings.dedup)
         reorderSlot = slot(settings.reorder)
+        bySlot = slot(settings.by)
         changeSlots = all.count..<(all.count + settings.whenChanged.count)
         all += settings.whenChanged
         whenSlots = all.count..<(all.count + settings.when.count)
@@ -191,6 +193,12 @@ struct Line: ~Copyable {
         }
         queue.append(key: value)
         return true
+    }
+
+    /// Appends the value of --by, which is null where there is none.
+    func appendOrderKey(to queue: inout ByteQueue) {
+        guard let slot = bySlot else { return }
+        if let value = value(slot) { queue.append(key: value) } else { queue.append("null") }
     }
 
     /// The whole number of --reorder, if there is one.

@@ -46,6 +46,8 @@ struct BatchOptions: ToolSettings {
     /// Nanoseconds; nil: as long as it is among the last keys.
     var dedupFor: UInt64?
     var reorder: JSONPath?
+    var by: JSONPath?
+    var byKeys = 10_000
     var window = 64
     /// Nanoseconds.
     var maxWait: UInt64 = 1_000_000_000
@@ -75,6 +77,7 @@ extension BatchOptions {
         }
         let given = [
             "--time": time != nil, "--dedup": dedup != nil, "--reorder": reorder != nil,
+            "--by": by != nil,
             "--journal": delivery.journalFolder != nil,
             "--dead-letter": delivery.deadLetterFile != nil,
             "--aggregate": !aggregates.isEmpty, "--max-bytes": maxBytes != nil,
@@ -306,7 +309,25 @@ private var stageOptions: OptionGroup<BatchOptions> {
                 nil, "reorder", { $0.reorder = $1 },
                 "Restore the order of the whole numbers at PATH. Numbers that do not come are"
                     + " reported; late lines pass when they come, lines without a number at"
-                    + " once."),
+                    + " once. Three rising numbers in a row that are --window or more too low are"
+                    + " those of a sender that began anew: this is reported, and the order begins"
+                    + " there."),
+            .path(
+                nil, "by",
+                {
+                    $0.by = $1
+                    $0.note("--by", needs: "--reorder")
+                },
+                "Lines with different values at PATH have numbers of their own. --window is that"
+                    + " of each."),
+            .count(
+                nil, "by-keys", "N",
+                {
+                    $0.byKeys = $1
+                    $0.note("--by-keys", needs: "--by")
+                }, in: 1...1_000_000,
+                "How many values of --by have an order (10000). The one that did not come for the"
+                    + " longest time gives way: what is held of it goes."),
             .count(
                 nil, "window", "N",
                 {

@@ -9,6 +9,7 @@ struct Stages: ~Copyable {
     private let reorders: Bool
     private var reorderer: Reorderer<HeldLine>
     private var identity = ByteQueue(capacity: 64)
+    private var orderKey = ByteQueue(capacity: 64)
     private let maxDepth: Int
     private let report: Report
 
@@ -29,7 +30,8 @@ struct Stages: ~Copyable {
         dedups = settings.dedup != nil
         recent = RecentKeys(limit: settings.dedupKeys, lifetime: settings.dedupFor)
         reorders = settings.reorder != nil
-        reorderer = Reorderer(window: settings.window, maxWait: settings.maxWait)
+        reorderer = Reorderer(
+            window: settings.window, maxWait: settings.maxWait, maxKeys: settings.byKeys)
         maxDepth = common.maxDepth
         self.report = report
     }
@@ -102,10 +104,18 @@ struct Stages: ~Copyable {
     mutating func hold(_ line: borrowing Line, _ place: Place, now: UInt64) -> Bool {
         guard reorders, let number = line.number else { return false }
         let held = HeldLine(bytes: Array(line.bytes), place: place)
-        if reorderer.hold(held, number: number, now: now) { return true }
-        late += 1
-        report.warn("number \(number) came late", at: place)
-        return false
+        orderKey.removeAll()
+        line.appendOrderKey(to: &orderKey)
+        switch reorderer.hold(held, number: number, key: orderKey.bytes, now: now) {
+        case .held: return true
+        case .restart:
+            report.tell(restartAt: number, at: place)
+            return true
+        case .late:
+            late += 1
+            report.warn("number \(number) came late", at: place)
+            return false
+        }
     }
 
     /// The next held line whose turn it is.
@@ -114,6 +124,7 @@ struct Stages: ~Copyable {
             return nil
         }
         if let gap { report.tell(missing: gap, at: line.place) }
+        if reorderer.evictions > 0 { report.set(reorderer.evictions, as: "forgotten_orders") }
         return line
     }
 

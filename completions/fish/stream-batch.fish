@@ -42,6 +42,8 @@ complete -c stream-batch -l dedup -x -d 'Drop a line whose value at PATH an earl
 complete -c stream-batch -l dedup-keys -x -d 'How many different values --dedup remembers, the last ones (100000)'
 complete -c stream-batch -l dedup-for -x -d 'How long --dedup remembers a value since it came first'
 complete -c stream-batch -l reorder -x -d 'Restore the order of the whole numbers at PATH'
+complete -c stream-batch -l by -x -d 'Lines with different values at PATH have numbers of their own'
+complete -c stream-batch -l by-keys -x -d 'How many values of --by have an order (10000)'
 complete -c stream-batch -l window -x -d 'How many lines --reorder holds at the most (64)'
 complete -c stream-batch -l max-wait -x -d 'How long --reorder waits for a missing number (1s)'
 complete -c stream-batch -l join-chunks -d 'Put together what sse-encode --chunk cut'
