@@ -5,10 +5,10 @@ struct BatchOrder {
         var end: UInt64 = 0
         /// Random. A node's is the highest of those below it.
         var priority: UInt64 = 0
-        /// The ones that end before and behind it, of those below it.
+        /// The ones that end before and after it, of those below it.
         var left = OpenBatch.none
         var right = OpenBatch.none
-        /// The one that ends next behind it, of all of its key.
+        /// The one that ends next after it, of all of its key.
         var later = OpenBatch.none
         var earlier = OpenBatch.none
     }
@@ -49,8 +49,8 @@ struct BatchOrder {
         random ^= random << 17
         nodes[slot] = Node(end: end, priority: random)
         link(slot, roots[key])
-        let (before, behind) = split(roots[key], by: slot)
-        roots[key] = join(join(before, slot), behind)
+        let (before, after) = split(roots[key], by: slot)
+        roots[key] = join(join(before, slot), after)
     }
 
     mutating func remove(_ slot: Int, of key: Int) {
@@ -64,10 +64,10 @@ struct BatchOrder {
         }
         var parent = roots[key]
         while true {
-            let isBehind = isBefore(parent, slot)
-            let next = isBehind ? nodes[parent].right : nodes[parent].left
+            let isAfter = isBefore(parent, slot)
+            let next = isAfter ? nodes[parent].right : nodes[parent].left
             if next == slot {
-                if isBehind { nodes[parent].right = rest } else { nodes[parent].left = rest }
+                if isAfter { nodes[parent].right = rest } else { nodes[parent].left = rest }
                 return
             }
             parent = next
@@ -100,16 +100,16 @@ struct BatchOrder {
         (nodes[one].end, one) < (nodes[other].end, other)
     }
 
-    /// The batches below `root` that stand before the one in `slot`, and those behind it.
-    private mutating func split(_ root: Int, by slot: Int) -> (before: Int, behind: Int) {
+    /// The batches below `root` that stand before the one in `slot`, and those after it.
+    private mutating func split(_ root: Int, by slot: Int) -> (before: Int, after: Int) {
         if root == OpenBatch.none { return (root, root) }
         if isBefore(root, slot) {
-            let (before, behind) = split(nodes[root].right, by: slot)
+            let (before, after) = split(nodes[root].right, by: slot)
             nodes[root].right = before
-            return (root, behind)
+            return (root, after)
         }
-        let (before, behind) = split(nodes[root].left, by: slot)
-        nodes[root].left = behind
+        let (before, after) = split(nodes[root].left, by: slot)
+        nodes[root].left = after
         return (before, root)
     }
 

@@ -73,8 +73,8 @@ struct OpenBatches: ~Copyable {
         }
         switch windows.kind {
         case .sessions(let gap): return takeIntoSession(line, gap: gap)
-        case .sliding(let length, let step):
-            return takeIntoWindows(line, length: length, step: step)
+        case .sliding(let length, let step, let phase):
+            return takeIntoWindows(line, length: length, step: step, phase: phase)
         }
     }
 
@@ -140,6 +140,9 @@ struct OpenBatches: ~Copyable {
     /// All lines before this time have come, as far as the option --late cares. Windows that end
     /// by then are closed.
     private(set) var watermark: UInt64 = 0
+    /// The ends of later windows that were closed because the input was silent. They stay so for
+    /// all keys.
+    private var idleEnds: Set<UInt64> = []
 
     // MARK: Opening and closing
 
@@ -249,6 +252,31 @@ struct OpenBatches: ~Copyable {
         while let (slot, time) = due.first, time <= now {
             closeOrPostpone(slot, at: time, now: time)
         }
+    }
+
+    var isEmpty: Bool { count == 0 }
+
+    func wasIdle(_ end: UInt64) -> Bool { !idleEnds.isEmpty && idleEnds.contains(end) }
+
+    /// Closes all batches: for now nothing comes. Lines for their windows are late from now on;
+    /// those of a session begin another one.
+    mutating func closeIdle() {
+        if case .sliding = windows?.kind {
+            idleEnds = idleEnds.filter { $0 > watermark }
+            var slot = oldest
+            while slot != OpenBatch.none {
+                idleEnds.insert(batches[slot].to)
+                slot = batches[slot].newer
+            }
+        }
+        closeAll(now: watermark)
+    }
+
+    /// Closes all batches: the time that they went by was wrong.
+    mutating func beginAnew() {
+        closeAll(now: watermark)
+        watermark = 0
+        idleEnds = []
     }
 
     /// Closes all batches: nothing more comes.

@@ -6,6 +6,8 @@ struct Stages: ~Copyable {
     private var joiner: ChunkJoiner?
     private let dedups: Bool
     private var recent: RecentKeys
+    private let dedupKeys: Int
+    private let dedupFor: UInt64?
     private let reorders: Bool
     private var reorderer: Reorderer<HeldLine>
     private var identity = ByteQueue(capacity: 64)
@@ -28,7 +30,9 @@ struct Stages: ~Copyable {
             ChunkJoiner(limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth)
         }
         dedups = settings.dedup != nil
-        recent = RecentKeys(limit: settings.dedupKeys, lifetime: settings.dedupFor)
+        dedupKeys = settings.dedupKeys
+        dedupFor = settings.dedupFor
+        recent = RecentKeys(limit: dedupKeys, lifetime: dedupFor)
         reorders = settings.reorder != nil
         reorderer = Reorderer(
             window: settings.window, maxWait: settings.maxWait, maxKeys: settings.byKeys)
@@ -97,6 +101,11 @@ struct Stages: ~Copyable {
         return !isNew
     }
 
+    /// The time that values were remembered by was wrong.
+    mutating func beginAnew() {
+        if dedupFor != nil { recent = RecentKeys(limit: dedupKeys, lifetime: dedupFor) }
+    }
+
     // MARK: --reorder
 
     /// Holds a line that has a number. False when it has none, or when it is late: it passes at
@@ -128,6 +137,6 @@ struct Stages: ~Copyable {
         return line
     }
 
-    /// When the line that waited longest must go.
+    /// When the line that waited longest must go; nil when none does.
     var deadline: UInt64? { reorders ? reorderer.deadline : nil }
 }

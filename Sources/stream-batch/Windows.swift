@@ -3,8 +3,8 @@ import StreamCodec
 /// How time is cut into batches.
 struct Windows {
     enum Kind {
-        /// Windows of this length, one beginning at each multiple of the step.
-        case sliding(length: UInt64, step: UInt64)
+        /// Windows of this length, one beginning at each multiple of the step and the phase.
+        case sliding(length: UInt64, step: UInt64, phase: UInt64)
         /// As long as no gap is so long.
         case sessions(gap: UInt64)
     }
@@ -18,7 +18,9 @@ struct Windows {
             kind = .sessions(gap: gap)
         } else {
             let length = settings.maxAge ?? 0
-            kind = .sliding(length: length, step: settings.sliding ?? length)
+            let step = settings.sliding ?? length
+            kind = .sliding(
+                length: length, step: step, phase: settings.offset?.phase(in: step) ?? 0)
         }
     }
 
@@ -31,18 +33,29 @@ struct Windows {
     }
 }
 
+/// How much later than at multiples of their length windows begin, or earlier.
+struct Offset {
+    var duration: UInt64
+    var isNegative: Bool
+
+    func phase(in step: UInt64) -> UInt64 {
+        let rest = duration % step
+        return isNegative && rest > 0 ? step - rest : rest
+    }
+}
+
 /// Batches that are windows of time, or sessions. A line may be in several of the one, and makes
 /// one of several of the other.
 extension OpenBatches {
     mutating func takeIntoWindows(
-        _ line: borrowing Line, length: UInt64, step: UInt64
+        _ line: borrowing Line, length: UInt64, step: UInt64, phase: UInt64
     ) -> Bool {
         if limits.watchesChanges { readChange(line) }
-        var end = (line.time / step + 1) * step
+        var end = (line.time + step - phase) / step * step + phase
         var isTaken = false
         var next = window(line, endingAt: end)
         while end <= line.time + length {
-            if end > watermark {
+            if end > watermark && !wasIdle(end) {
                 let seqBefore = seq
                 let slot = take(line, into: next, from: end > length ? end - length : 0, to: end)
                 isTaken = true
