@@ -136,9 +136,7 @@ import Testing
     private func counts(_ options: String, _ texts: String) throws -> ([Int], Finished) {
         let result = try run(
             "stream-batch", "-q --stats --time .t -t 10s -a count \(options)", lines(texts))
-        let counts = result.lines.filter { $0.hasPrefix("{\"count\"") }.map { line in
-            Int(line.dropFirst(9).prefix { $0.isNumber }) ?? -1
-        }
+        let counts = result.lines.map { Int($0.split(separator: ":").last?.dropLast() ?? "") ?? -1 }
         return (counts, result)
     }
 
