@@ -9,30 +9,50 @@ package enum Timestamp {
         case s, ms, us, ns
     }
 
+    /// What a text says.
+    package enum Reading: Equatable, Sendable {
+        case time(UInt64)
+        /// It is no time.
+        case none
+        /// It is one before the first, or behind the last one.
+        case tooEarly, tooLate
+    }
+
+    /// By how many seconds local time is ahead of UTC, at a local time in seconds since 1970.
+    package typealias Zone = @Sendable (_ local: Int) -> Int
+
     private static let last = UInt64(Int64.max)
 
-    /// The time that a JSON text says: a number, a string that holds one, or a string as in
-    /// RFC 3339. Nil when it is none of these or out of range.
-    package static func value(_ text: UnsafeBufferPointer<UInt8>, unit: Unit) -> UInt64? {
+    /// The time that a JSON text says: a number, a string that holds one, or a string that is a
+    /// date. Dates without an offset are those of `zone`; nil is UTC.
+    package static func read(
+        _ text: UnsafeBufferPointer<UInt8>, unit: Unit, zone: Zone? = nil
+    ) -> Reading {
         guard unsafe text.first == UInt8(ascii: "\"") else {
             return unsafe number(text, unit: unit)
         }
         let contents = unsafe text.slice(1..<(text.count - 1))
-        return unsafe number(contents, unit: unit) ?? rfc3339(contents)
+        let number = unsafe number(contents, unit: unit)
+        return unsafe number == .none ? date(contents, zone: zone) : number
+    }
+
+    /// The same where only a time will do.
+    package static func value(_ text: UnsafeBufferPointer<UInt8>, unit: Unit) -> UInt64? {
+        if case .time(let time) = unsafe read(text, unit: unit) { return time }
+        return nil
     }
 
     // MARK: Numbers
 
-    /// The time that a JSON number says, cut to whole nanoseconds; nil when the text is none, or
-    /// a negative one, or the time is later than the last.
-    package static func number(_ text: UnsafeBufferPointer<UInt8>, unit: Unit) -> UInt64? {
-        guard let number = unsafe DecimalNumber(text) else { return nil }
-        if number.isNegative && number.digits != 0 { return nil }
+    /// The time that a JSON number says, cut to whole nanoseconds.
+    package static func number(_ text: UnsafeBufferPointer<UInt8>, unit: Unit) -> Reading {
+        guard let number = unsafe DecimalNumber(text) else { return .none }
+        if number.isNegative && number.digits != 0 { return .tooEarly }
         // Digits beyond nineteen are decimals of the nanosecond when the time is in range.
-        guard let time = number.magnitude(timesTenToThe: power(of: unit, for: number)) else {
-            return nil
-        }
-        return time <= last ? time : nil
+        guard let time = number.magnitude(timesTenToThe: power(of: unit, for: number)),
+            time <= last
+        else { return .tooLate }
+        return .time(time)
     }
 
     /// The power of ten of the nanoseconds in a unit.
@@ -54,29 +74,54 @@ package enum Timestamp {
 
     // MARK: Dates
 
-    /// The time that an RFC 3339 text says (section 5.6): `t` and `z` may be lower case and a
-    /// space may stand for the T. Of the fraction's digits nine count. A leap second is the start
-    /// of the next second. Nil when the text is none, or the time is before 1970 or later than
-    /// the last.
-    package static func rfc3339(_ text: UnsafeBufferPointer<UInt8>) -> UInt64? {
+    /// The time that a date says as in RFC 3339 (section 5.6), with what others write, too: `t`
+    /// and `z` in lower case, a space for the T, a comma before the fraction, no seconds; the
+    /// offset as `+0100` or `+01`, behind a space, as `UTC`, with a zone's name in brackets behind
+    /// it, or none; the day alone, for its start. Of the fraction's digits nine count. A leap
+    /// second is the start of the next second.
+    package static func date(
+        _ text: UnsafeBufferPointer<UInt8>, zone: Zone? = nil
+    ) -> Reading {
         var rest = unsafe Cursor(text)
-        guard let days = days(&rest),
+        guard let days = days(&rest) else { return .none }
+        var (seconds, isLeapSecond, nanoseconds) = (days * 86400, false, UInt64(0))
+        if !rest.isAtEnd {
+            guard let clock = clock(&rest) else { return .none }
+            seconds += clock.seconds
+            (isLeapSecond, nanoseconds) = (clock.isLeapSecond, clock.nanoseconds)
+        }
+        if rest.isAtEnd {
+            seconds -= zone.map { $0(seconds) } ?? 0
+        } else {
+            guard let offset = offset(&rest), rest.isAtEnd else { return .none }
+            seconds -= offset
+        }
+        if isLeapSecond {
+            // Leap seconds end a day in UTC (section 5.7).
+            guard seconds % 86400 == 0 else { return .none }
+            nanoseconds = 0
+        }
+        guard let seconds = UInt64(exactly: seconds) else { return .tooEarly }
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow || whole > last - nanoseconds ? .tooLate : .time(whole + nanoseconds)
+    }
+
+    /// The time of day; a leap second is the second behind it.
+    private static func clock(
+        _ rest: inout Cursor
+    ) -> (seconds: Int, isLeapSecond: Bool, nanoseconds: UInt64)? {
+        guard
             rest.skip(UInt8(ascii: "T")) || rest.skip(UInt8(ascii: "t"))
                 || rest.skip(UInt8(ascii: " ")),
             let hour = number(&rest, digits: 2, in: 0...23), rest.skip(UInt8(ascii: ":")),
-            let minute = number(&rest, digits: 2, in: 0...59), rest.skip(UInt8(ascii: ":")),
-            let second = number(&rest, digits: 2, in: 0...60),
-            var nanoseconds = fraction(&rest), let offset = offset(&rest), rest.isAtEnd
+            let minute = number(&rest, digits: 2, in: 0...59)
         else { return nil }
-        let minutes = (days * 24 + hour) * 60 + minute - offset
-        if second == 60 {
-            // Leap seconds end a day in UTC (section 5.7).
-            guard minutes % (24 * 60) == 24 * 60 - 1 else { return nil }
-            nanoseconds = 0
-        }
-        guard let seconds = UInt64(exactly: minutes * 60 + second) else { return nil }
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow || whole > last - nanoseconds ? nil : whole + nanoseconds
+        let minutes = hour * 60 + minute
+        guard rest.skip(UInt8(ascii: ":")) else { return (minutes * 60, false, 0) }
+        guard let second = number(&rest, digits: 2, in: 0...60),
+            let nanoseconds = fraction(&rest)
+        else { return nil }
+        return (minutes * 60 + second, second == 60, nanoseconds)
     }
 
     /// The days from 1970-01-01 to a `YYYY-MM-DD`; nil when there is no such day.
@@ -121,7 +166,7 @@ package enum Timestamp {
 
     /// The nanoseconds of a fraction that may be there; nil when its point has no digits.
     private static func fraction(_ rest: inout Cursor) -> UInt64? {
-        guard rest.skip(UInt8(ascii: ".")) else { return 0 }
+        guard rest.skip(UInt8(ascii: ".")) || rest.skip(UInt8(ascii: ",")) else { return 0 }
         guard var digit = rest.digit() else { return nil }
         var nanoseconds: UInt64 = 0
         var weight: UInt64 = 100_000_000
@@ -133,21 +178,39 @@ package enum Timestamp {
         }
     }
 
-    /// The minutes by which local time is ahead of UTC; nil when no offset stands there.
+    /// The seconds by which local time is ahead of UTC; nil when no offset stands there.
     private static func offset(_ rest: inout Cursor) -> Int? {
+        _ = rest.skip(UInt8(ascii: " "))
+        let offset: Int?
         switch rest.byte() {
-        case UInt8(ascii: "Z"), UInt8(ascii: "z"): return 0
-        case UInt8(ascii: "+"): return minutes(&rest)
-        case UInt8(ascii: "-"): return minutes(&rest).map { -$0 }
-        default: return nil
+        case UInt8(ascii: "Z"), UInt8(ascii: "z"): offset = 0
+        case UInt8(ascii: "+"): offset = distance(&rest)
+        case UInt8(ascii: "-"): offset = distance(&rest).map { -$0 }
+        case UInt8(ascii: "U"):
+            offset = rest.skip(UInt8(ascii: "T")) && rest.skip(UInt8(ascii: "C")) ? 0 : nil
+        default: offset = nil
         }
+        // A zone's name adds nothing to its offset: `[Europe/Berlin]`.
+        if rest.skip(UInt8(ascii: "[")) {
+            while let byte = rest.byte() {
+                if byte == UInt8(ascii: "]") { return offset }
+            }
+            return nil
+        }
+        return offset
     }
 
-    private static func minutes(_ rest: inout Cursor) -> Int? {
-        guard let hours = number(&rest, digits: 2, in: 0...23), rest.skip(UInt8(ascii: ":")),
-            let minutes = number(&rest, digits: 2, in: 0...59)
-        else { return nil }
-        return hours * 60 + minutes
+    /// `HH:MM`, `HHMM`, `HH`, or `HH:MM:SS`, which old local times have.
+    private static func distance(_ rest: inout Cursor) -> Int? {
+        guard let hours = number(&rest, digits: 2, in: 0...23) else { return nil }
+        if rest.skip(UInt8(ascii: ":")) {
+            guard let minutes = number(&rest, digits: 2, in: 0...59) else { return nil }
+            guard rest.skip(UInt8(ascii: ":")) else { return (hours * 60 + minutes) * 60 }
+            return number(&rest, digits: 2, in: 0...59).map { (hours * 60 + minutes) * 60 + $0 }
+        }
+        guard let tens = rest.digit() else { return hours * 3600 }
+        guard tens < 6, let ones = rest.digit() else { return nil }
+        return (hours * 60 + Int(10 * tens + ones)) * 60
     }
 
     /// A number of exactly so many digits, in a range.

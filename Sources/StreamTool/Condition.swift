@@ -11,9 +11,13 @@ package struct Condition {
     /// Cut at the first '=' outside quotes.
     package init(_ argument: String) throws {
         let bytes = Array(argument.utf8)
-        guard let split = JSONPath.firstOutsideQuotes(UInt8(ascii: "="), in: bytes) else {
-            throw UsageError("expected PATH=VALUE, not '\(argument)'")
+        let split = JSONPath.firstOutsideQuotes(UInt8(ascii: "="), in: bytes)
+        if let problem = Self.misreading(of: bytes, split) {
+            throw UsageError(
+                "expected PATH=VALUE, not '\(argument)': \(problem); a key that has such"
+                    + " characters needs quotes, as in '.\"a>b\"=1'")
         }
+        guard let split else { throw UsageError("expected PATH=VALUE, not '\(argument)'") }
         do throws(JSONPath.ParseError) {
             path = try JSONPath(String(decoding: bytes[..<split], as: UTF8.self))
         } catch {
@@ -26,6 +30,32 @@ package struct Condition {
             queue.append(replacing: bytes.slice(1..<(bytes.count - 1)))
             return Array(queue.bytes)
         }
+    }
+
+    /// What a writer who thinks of operators has to know; nil for a condition without any.
+    private static func misreading(of argument: [UInt8], _ split: Int?) -> String? {
+        let noOperators = "only equality can be asked for, and there are no operators such as"
+        let path = argument[..<(split ?? argument.count)]
+        // In a pointer there are no quotes, and any key may stand; only the usual form is told.
+        if path.first == UInt8(ascii: "/") {
+            if let split, let last = path.last, "<>!".utf8.contains(last) {
+                return "\(noOperators) \(String(decoding: [last, argument[split]], as: UTF8.self))"
+            }
+        } else {
+            for name in ["<=", ">=", "!=", "!~", "~=", "<", ">", "!"] {
+                guard let first = name.utf8.first,
+                    let place = JSONPath.firstOutsideQuotes(first, in: Array(path))
+                else { continue }
+                let found = argument[place...].starts(with: name.utf8)
+                if found { return "\(noOperators) \(name)" }
+            }
+        }
+        guard let split else { return nil }
+        if argument.dropFirst(split + 1).first == UInt8(ascii: "=") {
+            return "\(noOperators) == (a text that begins with = needs quotes, too)"
+        }
+        if argument[..<split].last == UInt8(ascii: " ") { return "no space stands before the =" }
+        return nil
     }
 
     /// True when this JSON text is the value; nil stands for null.

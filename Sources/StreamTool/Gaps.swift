@@ -9,4 +9,10 @@ extension Report {
         let what = size == 0 ? "number \(first) is" : "numbers \(first) to \(last) are"
         warn("\(what) missing", at: place)
     }
+
+    /// Tells and counts that the numbers begin anew.
+    package func tell(restartAt number: Int, at place: Place) {
+        add(to: "restarts")
+        warn("the numbers begin anew at \(number)", at: place)
+    }
 }

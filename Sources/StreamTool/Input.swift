@@ -239,6 +239,12 @@ package struct Input: ~Copyable {
 
     // MARK: Waiting
 
+    /// True while there is nothing to read.
+    package var isQuiet: Bool {
+        var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&ready, 1, 0) == 0
+    }
+
     /// Waits until there is something to read: nil. Serves signals and clocks meanwhile.
     private mutating func wait(until deadline: UInt64?) throws -> Arrival? {
         while true {

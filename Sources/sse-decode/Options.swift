@@ -35,6 +35,8 @@ package struct DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
     /// How many ids are remembered; nil for no --dedup.
     var dedup: Int?
     var reorder: JSONPath?
+    var by: JSONPath?
+    var byKeys = 10_000
     var window = 64
     /// Nanoseconds.
     var maxWait: UInt64? = 1_000_000_000
@@ -154,7 +156,17 @@ private var orderOptions: OptionGroup<DecodeOptions> {
                 nil, "reorder", { $0.reorder = $1 },
                 "Restore the order of the whole numbers at PATH in the data. Numbers that do not"
                     + " come are reported; late events are written when they come. Events without"
-                    + " a number pass at once."),
+                    + " a number pass at once. Three rising numbers in a row that are --window or"
+                    + " more too low are those of a sender that began anew: this is reported, and"
+                    + " the order begins there."),
+            .path(
+                nil, "by", { $0.by = $1 },
+                "With --reorder: events with different values at PATH in the data have numbers of"
+                    + " their own. --window is that of each."),
+            .count(
+                nil, "by-keys", "N", { $0.byKeys = $1 }, in: 1...1_000_000,
+                "How many values of --by have an order (10000). The one that did not come for the"
+                    + " longest time gives way: what is held of it is written."),
             .count(
                 nil, "window", "N", { $0.window = $1 }, in: 1...1_000_000,
                 "How many events --reorder holds at the most (64)."),

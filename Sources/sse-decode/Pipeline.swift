@@ -34,7 +34,8 @@ struct Pipeline: ~Copyable {
     private let errorPath: JSONPath
     private var recent: RecentKeys
     private var joiner: ChunkJoiner?
-    private var reorderer: Reorderer<Event>?
+    private var reorderer: Reorderer<Event>
+    private var orderKey = ByteQueue(capacity: 64)
     /// Events that are still wanted.
     var left: Int { didSet { isDone = left == 0 } }
     private var lines: EventLines
@@ -68,9 +69,8 @@ struct Pipeline: ~Copyable {
         joiner = settings.joinChunks.map {
             ChunkJoiner(limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth)
         }
-        if settings.reorder != nil {
-            reorderer = Reorderer(window: settings.window, maxWait: settings.maxWait ?? 0)
-        }
+        reorderer = Reorderer(
+            window: settings.window, maxWait: settings.maxWait ?? 0, maxKeys: settings.byKeys)
         left = settings.count ?? .max
         isDone = left == 0
     }
@@ -86,6 +86,9 @@ struct Pipeline: ~Copyable {
     private static func check(_ settings: DecodeOptions) throws {
         if settings.requiresEnd && settings.until.isEmpty && settings.untilEvent.isEmpty {
             throw UsageError("--require-end needs --until or --until-event to know the end by")
+        }
+        if settings.by != nil && settings.reorder == nil {
+            throw UsageError("--by needs --reorder")
         }
         if settings.get != nil && settings.form != .text && settings.form != .data {
             throw UsageError("--get needs --text or --data")
@@ -120,7 +123,7 @@ struct Pipeline: ~Copyable {
         if settings.failsOnError { noteError(fields, data, line, run) }
         if !settings.events.isEmpty {
             try select(fields, data, line, &run)
-        } else if settings.dedup == nil && joiner == nil && reorderer == nil {
+        } else if settings.dedup == nil && joiner == nil && settings.reorder == nil {
             write(fields, data, &run)
         } else {
             try hold(fields, data, line, &run)
@@ -231,10 +234,25 @@ struct Pipeline: ~Copyable {
         }
         let now = monotonicNanoseconds()
         let event = Event(fields: fields, data: Array(data), line: line)
-        if reorderer?.hold(event, number: number, now: now) == false {
+        let place = Place(inputName, line: line)
+        orderKey.removeAll()
+        if let path = settings.by {
+            if let value = find(path, data) {
+                orderKey.append(key: data.slice(value))
+            } else {
+                orderKey.append("null")
+            }
+        }
+        switch reorderer.hold(event, number: number, key: orderKey.bytes, now: now) {
+        case .held: break
+        case .restart: run.report.tell(restartAt: number, at: place)
+        case .late:
             run.report.add(to: "late")
-            run.report.warn("number \(number) came late", at: Place(inputName, line: line))
+            run.report.warn("number \(number) came late", at: place)
             write(fields, data, &run)
+        }
+        if reorderer.evictions > 0 {
+            run.report.set(reorderer.evictions, as: "forgotten_orders")
         }
         release(&run, now: now)
     }
@@ -243,7 +261,7 @@ struct Pipeline: ~Copyable {
     private mutating func release(
         _ run: inout Run<DecodeOptions>, now: UInt64, atEnd: Bool = false
     ) {
-        while !isDone, let (event, gap) = reorderer?.next(now: now, atEnd: atEnd) {
+        while !isDone, let (event, gap) = reorderer.next(now: now, atEnd: atEnd) {
             if let gap {
                 run.report.tell(missing: gap, at: Place(inputName, line: event.line))
             }
@@ -264,7 +282,7 @@ struct Pipeline: ~Copyable {
     }
 
     /// When `expire` is due.
-    var deadline: UInt64? { reorderer?.deadline }
+    var deadline: UInt64? { reorderer.deadline }
 
     /// What was held long enough goes.
     mutating func expire(_ run: inout Run<DecodeOptions>) throws {
@@ -318,7 +336,7 @@ struct Pipeline: ~Copyable {
     /// The last event was taken, and its place is a place to go on at.
     var isAtID: Bool { behindLastID == 0 && !isHolding }
 
-    private var isHolding: Bool { reorderer?.deadline != nil || joiner?.isEmpty == false }
+    private var isHolding: Bool { reorderer.deadline != nil || joiner?.isEmpty == false }
 
     /// The end of an input.
     mutating func endInput(_ run: inout Run<DecodeOptions>) throws {

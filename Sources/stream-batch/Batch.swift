@@ -38,31 +38,31 @@ private func batch<D: Destination & ~Copyable>(
 }
 
 /// The loop, with what it keeps from one line to the next.
-private struct Batching<D: Destination & ~Copyable>: ~Copyable {
-    private var destination: D
-    private var stages: Stages
-    private var line: Line
-    private var open: OpenBatches
-    private let journal: Journal?
+struct Batching<D: Destination & ~Copyable>: ~Copyable {
+    var destination: D
+    var stages: Stages
+    var line: Line
+    var open: OpenBatches
+    let journal: Journal?
     /// 1970 on the monotonic clock, which no correction moves. Wraps around.
-    private let epoch = monotonicNanoseconds() &- realtimeNanoseconds()
+    let epoch = monotonicNanoseconds() &- realtimeNanoseconds()
     /// Nanoseconds since 1970 of the last read.
-    private var now: UInt64 = 0
+    var now: UInt64 = 0
     /// Received and not yet taken.
-    private var queue = ByteQueue(capacity: 512 << 10)
+    var queue = ByteQueue(capacity: 512 << 10)
     /// The times are those of the lines, not of the clock.
-    private let hasEventTime: Bool
-    /// Nanoseconds.
-    private let late: UInt64
-    private var latest: UInt64 = 0
-    private let keepsBlank: Bool
+    let hasEventTime: Bool
+    var time: EventTime
+    /// Lines whose time cannot be believed unless the next ones agree: a few.
+    var doubtful: [Stages.HeldLine] = []
+    let keepsBlank: Bool
     /// A file may still grow: its last line may not be complete.
-    private let resumes: Bool
-    private var progress = Progress()
-    private var read = 0
-    private var duplicates = 0
-    private var lateLines = 0
-    private var toldNotNumbers = false
+    let resumes: Bool
+    var progress = Progress()
+    var read = 0
+    var duplicates = 0
+    var lateLines = 0
+    var toldNotNumbers = false
 
     init(
         _ destination: consuming D, _ form: Form, _ journal: Journal?,
@@ -77,7 +77,7 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         open = OpenBatches(settings, aggregates, form: form, journal)
         self.journal = journal
         hasEventTime = settings.time != nil
-        late = settings.late ?? 0
+        time = EventTime(settings)
         keepsBlank = settings.isText
         resumes = settings.delivery.resumes
     }
@@ -97,13 +97,15 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
                 try expire(&run)
                 switch arrival {
                 case .bytes, .end:
+                    time.heard = now
                     let mayGrow = resumes && run.input.mayGrow
                     try take(&lines, atEnd: arrival == .end && !mayGrow, &run)
                     if arrival == .end {
                         progress.warnWhenShort(run.input.name, run.report)
                         break reading
                     }
-                case .timeout, .request: break
+                case .timeout: try closeIdle(&run)
+                case .request: break
                 case .stopped: return
                 }
                 try journal?.write()
@@ -117,14 +119,20 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
     }
 
     /// When something is due by the clock, in nanoseconds of the monotonic one.
-    private var deadline: UInt64? {
-        let closes = hasEventTime ? nil : open.deadline
-        return [closes, stages.deadline].compactMap { $0.map { $0 &+ epoch } }
+    var deadline: UInt64? {
+        let due = hasEventTime ? [idleDeadline] : [open.deadline, stages.deadline]
+        return due.compactMap { $0.map { $0 &+ epoch } }
             .reduce(destination.deadline) { min($0 ?? .max, $1) }
     }
 
+    var idleDeadline: UInt64? {
+        guard let idle = time.idleClose else { return nil }
+        let isHolding = !open.isEmpty || stages.deadline != nil || !doubtful.isEmpty
+        return isHolding ? time.heard + idle : nil
+    }
+
     /// Takes the lines in the queue that are complete.
-    private mutating func take(
+    mutating func take(
         _ lines: inout LineReader, atEnd: Bool, _ run: inout Run<BatchOptions>
     ) throws {
         defer {
@@ -165,7 +173,7 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
     }
 
     /// A line on its way into a batch.
-    private mutating func take(
+    mutating func take(
         _ bytes: UnsafeBufferPointer<UInt8>, _ place: Place, _ run: inout Run<BatchOptions>
     ) throws {
         if stages.joinsChunks {
@@ -183,34 +191,39 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         }
     }
 
-    private mutating func order(
+    mutating func order(
         _ bytes: UnsafeBufferPointer<UInt8>, _ place: Place, _ run: inout Run<BatchOptions>
     ) throws {
         try line.read(bytes)
-        if !stages.isEmpty {
-            if stages.isDuplicate(line, now: now) {
-                duplicates += 1
-                return
-            }
-            if stages.hold(line, place, now: now) {
-                try release(&run)
-                return
-            }
-        }
-        try group(place, &run)
+        if hasEventTime, try !believe(bytes, place, &run) { return }
+        try stage(place, &run)
     }
 
+    /// The line at hand passes the stages before its batch.
+    mutating func stage(_ place: Place, _ run: inout Run<BatchOptions>) throws {
+        if stages.isEmpty { return try group(place, &run) }
+        if stages.isDuplicate(line, now: stageTime) {
+            duplicates += 1
+        } else if !stages.hold(line, place, now: stageTime) {
+            try group(place, &run)
+        }
+        // Also where it passed, the time that it said may be that of others to go.
+        try release(&run)
+    }
+
+    /// What durations go by.
+    var stageTime: UInt64 { hasEventTime ? time.now : now }
+
     /// The line at hand comes into its batch.
-    private mutating func group(_ place: Place, _ run: inout Run<BatchOptions>) throws {
+    mutating func group(_ place: Place, _ run: inout Run<BatchOptions>) throws {
         try group(place, run.report)
         if open.hasClosed { try passOn(&run.output) }
     }
 
-    private mutating func group(_ place: Place, _ report: Report) throws {
+    mutating func group(_ place: Place, _ report: Report) throws {
         if hasEventTime {
             // What ended before this line comes first.
-            latest = max(latest, line.time)
-            open.expire(now: latest > late ? latest - late : 0)
+            open.expire(now: time.watermark(after: line))
         } else {
             line.time = now
         }
@@ -221,14 +234,14 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         if open.aggregates.notNumbers > 0 && !toldNotNumbers { tellNotNumbers(place, report) }
     }
 
-    private mutating func tellNotNumbers(_ place: Place, _ report: Report) {
+    mutating func tellNotNumbers(_ place: Place, _ report: Report) {
         toldNotNumbers = true
         guard let first = open.aggregates.firstNotNumber else { return }
         let place = Place(place.input, line: place.line, byte: first.offset + 1)
         report.warn("not a number at \(first.path), so passed over (the first one)", at: place)
     }
 
-    private func rejectLate(_ place: Place, _ report: Report) throws {
+    func rejectLate(_ place: Place, _ report: Report) throws {
         let reason = "later than --late allows: its windows are closed"
         if report.keepsRejects {
             try report.reject(place, reason, raw: line.bytes)
@@ -241,114 +254,61 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
     }
 
     /// Lines whose turn it is come into their batches.
-    private mutating func release(
+    mutating func release(
         _ run: inout Run<BatchOptions>, atEnd: Bool = false
     ) throws {
-        while let held = stages.next(now: now, atEnd: atEnd) {
-            try held.bytes.withUnsafeBufferPointer { bytes in
-                do {
-                    try line.read(bytes)
-                    try group(held.place, &run)
-                } catch let error as LineError {
-                    var place = held.place
-                    place.byte = error.offset + 1
-                    try run.report.reject(place, error.reason, raw: bytes)
-                }
+        while let held = stages.next(now: stageTime, atEnd: atEnd) {
+            try again(held, &run) { (batching, run) throws in
+                try batching.group(held.place, &run)
+            }
+        }
+    }
+
+    /// Reads a line that was held once more, and goes on with it.
+    mutating func again(
+        _ held: Stages.HeldLine, _ run: inout Run<BatchOptions>,
+        _ goOn: (inout Self, inout Run<BatchOptions>) throws -> Void
+    ) throws {
+        try held.bytes.withUnsafeBufferPointer { bytes in
+            do {
+                try line.read(bytes)
+                try goOn(&self, &run)
+            } catch let error as LineError {
+                var place = held.place
+                place.byte = error.offset + 1
+                try run.report.reject(place, error.reason, raw: bytes)
             }
         }
     }
 
     /// What is due by the clock.
-    private mutating func expire(_ run: inout Run<BatchOptions>) throws {
-        if stages.deadline != nil { try release(&run) }
-        if !hasEventTime { open.expire(now: now) }
+    mutating func expire(_ run: inout Run<BatchOptions>) throws {
+        if !hasEventTime {
+            if stages.deadline != nil { try release(&run) }
+            open.expire(now: now)
+        }
         if open.hasClosed { try passOn(&run.output) }
     }
 
-    private mutating func passOn(_ output: inout Output) throws {
+    /// Closes what is open when the input is silent for too long.
+    mutating func closeIdle(_ run: inout Run<BatchOptions>) throws {
+        guard hasEventTime, let due = idleDeadline, now >= due else { return }
+        // It may be that this program slept, or had no time to read.
+        guard run.input.isQuiet else {
+            time.heard = now
+            return
+        }
+        time.dismiss()
+        try dismissDoubtful(&run)
+        try release(&run, atEnd: true)
+        open.closeIdle()
+        try passOn(&run.output)
+    }
+
+    mutating func passOn(_ output: inout Output) throws {
         while var batch = open.nextClosed() {
             try destination.add(&batch, &output)
             open.reuse(&batch.lines)
         }
-    }
-
-    // MARK: Beginning and end
-
-    /// What an earlier run left in the journal comes first.
-    mutating func recover(_ run: inout Run<BatchOptions>) throws {
-        guard let journal else { return }
-        let left = journal.takeRecovered()
-        if !left.batches.isEmpty || !left.lines.isEmpty {
-            run.report.warn(
-                "an earlier run was cut off: what it left comes first,"
-                    + " \(left.batches.count) batches and"
-                    + " \(left.lines.count { $0 == UInt8(ascii: "\n") }) lines")
-        }
-        now = monotonicNanoseconds() &- epoch
-        try left.lines.withUnsafeBufferPointer { lines in
-            try lines.forEachLine { bytes in
-                read += 1
-                let place = Place(run.settings.delivery.journalFolder ?? "", line: read)
-                do {
-                    try line.readAgain(bytes)
-                    // It is not to come again; that it is here says that it did not before.
-                    _ = stages.isDuplicate(line, now: now)
-                    try group(place, run.report)
-                } catch let error as LineError {
-                    try run.report.reject(place, error.reason, raw: bytes)
-                }
-            }
-        }
-        // Only now are the lines recorded anew, and the old records need not be there any more.
-        try journal.write()
-        for var batch in left.batches { try destination.add(&batch, &run.output) }
-        try passOn(&run.output)
-    }
-
-    /// Closes what is open. `isCut`: the input did not come to its end.
-    mutating func end(_ run: inout Run<BatchOptions>, isCut: Bool) throws {
-        now = monotonicNanoseconds() &- epoch
-        // What is rejected only now must not keep the rest from its reader.
-        let chunks = Result {
-            // Chunks that are missing because the tool was told to stop are nobody's fault.
-            if !isCut { try stages.rejectAbandoned(atEnd: true) }
-        }
-        let held = Result { try release(&run, atEnd: true) }
-        open.closeAll(now: now)
-        try passOn(&run.output)
-        tellCounts(run.report)
-        do {
-            try destination.finish(rest: queue.bytes, &run.output)
-        } catch {
-            if journal?.isBroken == false { try journal?.write() }
-            throw error
-        }
-        // Told to stop, the run is to be gone on with, also when that came behind all input.
-        if isCut || isStopped() {
-            try journal?.write()
-        } else {
-            try journal?.end(keepsPositions: run.settings.delivery.resumes)
-            run.report.isComplete = journal != nil
-        }
-        if open.closedEarly > 0 {
-            run.report.warn(
-                "batches that were closed early, to make room: \(open.closedEarly)"
-                    + " (see --max-keys, --max-memory)")
-        }
-        if open.aggregates.notNumbers > 0 {
-            run.report.warn("values that were no numbers: \(open.aggregates.notNumbers)")
-        }
-        if lateLines > 0 { run.report.warn("lines that came too late: \(lateLines)") }
-        try chunks.get()
-        try held.get()
-    }
-
-    private func tellCounts(_ report: Report) {
-        report.recordsIn = read
-        report.dropped = duplicates + (report.keepsRejects ? 0 : lateLines)
-        report.set(duplicates, as: "duplicates")
-        report.set(lateLines + stages.late, as: "late")
-        report.set(open.closedEarly, as: "closed_early")
-        report.set(open.aggregates.notNumbers, as: "not_numbers")
     }
 }

@@ -23,14 +23,14 @@ struct Line: ~Copyable {
     private let timeSlot: Int?
     private let dedupSlot: Int?
     private let reorderSlot: Int?
+    private let bySlot: Int?
+    private let senderSlot: Int?
     private let changeSlots: Range<Int>
     private let whenSlots: Range<Int>
     private let when: [Condition]
     private let names: [String]
     private let timeUnit: Timestamp.Unit
-    private let maxGap: UInt64
-    /// The latest time that was read; nil before the first.
-    private var latest: UInt64?
+    private let zone: Timestamp.Zone?
     private var jsonKey = JSONKey()
     /// A line of text as a JSON string.
     private var quoted = ByteQueue(capacity: 256)
@@ -38,9 +38,6 @@ struct Line: ~Copyable {
     private let quotesText: Bool
     private let isValidated: Bool
     private let maxDepth: Int
-
-    /// 366 days.
-    private static let standardMaxGap: UInt64 = 366 * 86_400_000_000_000
 
     init(_ settings: BatchOptions, aggregated: [JSONPath]) throws {
         var all = settings.key + aggregated
@@ -52,6 +49,8 @@ struct Line: ~Copyable {
         timeSlot = slot(settings.time)
         dedupSlot = slot(settings.dedup)
         reorderSlot = slot(settings.reorder)
+        bySlot = slot(settings.by)
+        senderSlot = slot(settings.watermarkBy)
         changeSlots = all.count..<(all.count + settings.whenChanged.count)
         all += settings.whenChanged
         whenSlots = all.count..<(all.count + settings.when.count)
@@ -64,7 +63,7 @@ struct Line: ~Copyable {
         keyCount = settings.key.count
         when = settings.when
         timeUnit = settings.timeUnit
-        maxGap = settings.maxGap ?? Self.standardMaxGap
+        zone = settings.zone
         isText = settings.isText
         quotesText = settings.format != .lines
         isValidated = settings.isValidated
@@ -112,16 +111,20 @@ struct Line: ~Copyable {
     }
 
     private mutating func readTime(_ slot: Int) throws(LineError) {
-        guard let range = paths.found[slot],
-            let read = Timestamp.value(bytes.slice(range), unit: timeUnit)
-        else {
-            throw error(slot, "expected a time, a number or a string as in RFC 3339,")
+        guard let range = paths.found[slot] else { throw error(slot, Self.expectedTime) }
+        switch Timestamp.read(bytes.slice(range), unit: timeUnit, zone: zone) {
+        case .time(let read): time = read
+        case .none: throw error(slot, Self.expectedTime)
+        case .tooEarly: throw error(slot, "a time before 1970")
+        case .tooLate: throw error(slot, "a time after 2262-04-11")
         }
-        if let latest, read > latest, read - latest > maxGap {
-            throw error(slot, "a time too far ahead of the ones before (see --max-gap)")
-        }
-        latest = max(latest ?? 0, read)
-        time = read
+    }
+
+    private static let expectedTime = "expected a time, a number or a string as in RFC 3339,"
+
+    /// What is wrong with a time that cannot be believed.
+    var tooFarAhead: LineError {
+        error(timeSlot ?? 0, "a time too far ahead of the ones before (see --max-gap)")
     }
 
     private func error(_ slot: Int, _ reason: String) -> LineError {
@@ -191,6 +194,17 @@ struct Line: ~Copyable {
         }
         queue.append(key: value)
         return true
+    }
+
+    /// Appends the value of --by, which is null where there is none.
+    func appendOrderKey(to queue: inout ByteQueue) { append(bySlot, to: &queue) }
+
+    /// Appends that of --watermark-by.
+    func appendSender(to queue: inout ByteQueue) { append(senderSlot, to: &queue) }
+
+    private func append(_ slot: Int?, to queue: inout ByteQueue) {
+        guard let slot else { return }
+        if let value = value(slot) { queue.append(key: value) } else { queue.append("null") }
     }
 
     /// The whole number of --reorder, if there is one.

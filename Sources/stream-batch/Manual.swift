@@ -53,17 +53,33 @@ private let closing = #"""
     With
     .Fl Fl time
     the lines say what time it is, so that a recorded stream gives the same batches as it would have
-    live; the clock closes nothing.
+    live, however fast it comes: all durations that are about lines go by it, those of
+    .Fl Fl dedup-for
+    and
+    .Fl Fl max-wait ,
+    too, and the clock closes nothing but by
+    .Fl Fl idle-close .
     Windows begin at multiples of
     .Fl t
     (or of
     .Fl Fl sliding )
-    since 1970 and include their beginning, not their end.
+    since 1970, moved by
+    .Fl Fl offset ,
+    and include their beginning, not their end.
     A session goes from its first line to its last, and no two lines of it that follow each other
     are as far apart as
     .Fl i .
     A line between two sessions makes them one, the lines of the later one behind those of the
-    earlier one.
+    earlier one; where the limits of a batch forbid that, the earlier one is closed.
+    .Pp
+    A time is a number, or a date as RFC 3339 has it and programs write it:
+    .Li 2026-01-05T10:00:01.25Z ,
+    .Li 2026-01-05 11:00:01,250+0100 ,
+    .Li 2026-01-05T11:00+01:00[Europe/Berlin] .
+    Without an offset it is one in UTC, or in
+    .Fl Fl time-zone ;
+    without a time of day it is the start of the day.
+    Times go from 1970 to 2262.
     .Pp
     The latest time that was read, less
     .Fl Fl late ,
@@ -73,6 +89,25 @@ private let closing = #"""
     With
     .Fl Fl key
     each key has windows of its own, and the watermark is that of all keys.
+    .Pp
+    With
+    .Fl Fl watermark-by
+    each sender has a clock.
+    The watermark is the latest time of the one that is the farthest behind, less
+    .Fl Fl late :
+    a sender that runs ahead makes nobody late, one that runs behind makes all windows wait.
+    One that sends nothing is waited for until time went on by
+    .Fl Fl watermark-idle
+    for another since its last line, as that other's clock has it; a single step of more than half
+    of that counts as half of it.
+    Its next line makes it one of the senders again.
+    Those whose time is too far from that of the others for
+    .Fl Fl max-gap
+    are not waited for.
+    .Pp
+    With
+    .Fl Fl journal
+    no line waits for others that agree with its time: it is rejected at once, until they do.
     .Pp
     An object of
     .Fl Fl format Ns = Ns Cm object
@@ -204,6 +239,11 @@ private let examples = [
             ["10:15",0.2554666666666667,0.481]
 
             """),
+    Example(
+        "Windows over hosts, each with its own clock; of a live stream also when it is silent.",
+        "stream-batch --time .t -t 10m --watermark-by .host --idle-close 30s -a count metrics.jsonl"
+            + " | jq -c '[.from[11:16], .count]'",
+        output: "[\"10:00\",60]\n[\"10:10\",60]\n"),
     Example(
         "Each batch to a command, two at a time, tried again when that fails.",
         "stream-batch -n 20 -j 2 --keep-order --retries 3 --backoff 10ms..1s access.jsonl --"

@@ -15,6 +15,8 @@ struct OpenBatch {
     var to: UInt64 = 0
     /// The lines, each with a line feed at its end; none when they are aggregated.
     var lines: [UInt8] = []
+    /// The lines before those, of sessions that it became one with.
+    var pieces = Pieces.List()
     var journalID = 0
 
     /// The key as JSON text; empty without --key.
@@ -22,9 +24,6 @@ struct OpenBatch {
     /// The values of --when-changed.
     var change: [UInt8] = []
     var keyIndex = 0
-    /// Its neighbours among the batches of the same key, in the order of their ends.
-    var earlier = none
-    var later = none
     /// Its neighbours in the order in which batches were opened.
     var older = none
     var newer = none

@@ -21,9 +21,9 @@ struct OpenBatches: ~Copyable {
     private var newest = OpenBatch.none
     private var count = 0
     private var keys: KeyTable
-    /// The latest batch of each key, by the key's index. Its others are linked by `earlier`.
-    /// Without keys there is one, number 0.
-    private var latest: [Int] = []
+    /// Those of each key, by the key's index. Without keys there is one, number 0.
+    var order = BatchOrder()
+    var pieces = Pieces()
 
     let limits: Limits
     private let windows: Windows?
@@ -51,7 +51,6 @@ struct OpenBatches: ~Copyable {
         keyCount = settings.key.count
         self.journal = journal
         seq = journal?.lastSeq ?? 0
-        if keyCount == 0 { latest = [OpenBatch.none] }
     }
 
     /// True when there is a closed batch to take.
@@ -74,13 +73,13 @@ struct OpenBatches: ~Copyable {
         }
         switch windows.kind {
         case .sessions(let gap): return takeIntoSession(line, gap: gap)
-        case .sliding(let length, let step):
-            return takeIntoWindows(line, length: length, step: step)
+        case .sliding(let length, let step, let phase):
+            return takeIntoWindows(line, length: length, step: step, phase: phase)
         }
     }
 
     private mutating func takeIntoBatch(_ line: borrowing Line, now: UInt64) {
-        var slot = latest(line)
+        var slot = key(line).map { order.any(of: $0) } ?? OpenBatch.none
         if limits.watchesChanges { readChange(line) }
         if slot != OpenBatch.none, mustClose(slot, before: line) {
             close(slot, now: now)
@@ -141,34 +140,22 @@ struct OpenBatches: ~Copyable {
     /// All lines before this time have come, as far as the option --late cares. Windows that end
     /// by then are closed.
     private(set) var watermark: UInt64 = 0
+    /// The ends of later windows that were closed because the input was silent. They stay so for
+    /// all keys.
+    private var idleEnds: Set<UInt64> = []
 
     // MARK: Opening and closing
 
-    /// The latest batch of the key of the line.
+    /// The index of the key of the line, if batches of it are open.
     @inline(__always)
-    func latest(_ line: borrowing Line) -> Int {
-        if keyCount == 0 { return latest[0] }
-        return keys.index(of: line.key).map { latest[$0] } ?? OpenBatch.none
-    }
-
-    /// The index of the key of the line, which is known from now on.
-    private mutating func keyIndex(_ line: borrowing Line) -> Int {
-        if keyCount == 0 { return 0 }
-        // There are no more keys than batches, so that none has to go for it.
-        let (index, arrival) = keys.insert(line.key)
-        if index == latest.count {
-            latest.append(OpenBatch.none)
-        } else if arrival != .known {
-            latest[index] = OpenBatch.none
-        }
-        return index
-    }
+    func key(_ line: borrowing Line) -> Int? { keyCount == 0 ? 0 : keys.index(of: line.key) }
 
     mutating func open(
         _ line: borrowing Line, from: UInt64, to: UInt64, now: UInt64
     ) -> Int {
         if count >= limits.maxOpen { closeOldest() }
-        let index = keyIndex(line)
+        // There are no more keys than batches, so that none has to go for it.
+        let index = keyCount == 0 ? 0 : keys.insert(line.key).index
         let slot = free.popLast() ?? batches.count
         if slot == batches.count { batches.append(OpenBatch()) }
         var batch = OpenBatch()
@@ -193,7 +180,7 @@ struct OpenBatches: ~Copyable {
         batch.journalID = journal?.open() ?? 0
         batch.older = newest
         batches[slot] = batch
-        link(slot)
+        order.insert(slot, of: index, end: to)
         if newest == OpenBatch.none { oldest = slot } else { batches[newest].newer = slot }
         newest = slot
         count += 1
@@ -218,6 +205,7 @@ struct OpenBatches: ~Copyable {
             seq: seq, key: batches[slot].key, count: batches[slot].count, lines: [], summary: nil,
             from: batches[slot].from, to: batches[slot].to, journalID: batches[slot].journalID)
         swap(&batch.lines, &batches[slot].lines)
+        pieces.take(batches[slot].pieces, before: &batch.lines)
         if limits.isAggregated {
             var summary = ByteQueue(capacity: 256)
             let length = windows == nil ? max(now, batch.to) - batch.from : batch.to - batch.from
@@ -236,37 +224,12 @@ struct OpenBatches: ~Copyable {
         let (older, newer) = (batches[slot].older, batches[slot].newer)
         if older == OpenBatch.none { oldest = newer } else { batches[older].newer = newer }
         if newer == OpenBatch.none { newest = older } else { batches[newer].older = older }
-        unlink(slot)
+        let index = batches[slot].keyIndex
+        order.remove(slot, of: index)
+        if keyCount > 0 && order.any(of: index) == OpenBatch.none { keys.remove(index) }
         heldBytes -= batches[slot].overhead
         count -= 1
         free.append(slot)
-    }
-
-    /// Puts a batch at its place among those of its key: the latest ones are looked for first.
-    private mutating func link(_ slot: Int) {
-        let index = batches[slot].keyIndex
-        var later = OpenBatch.none
-        var earlier = latest[index]
-        while earlier != OpenBatch.none && batches[earlier].to > batches[slot].to {
-            later = earlier
-            earlier = batches[earlier].earlier
-        }
-        batches[slot].earlier = earlier
-        batches[slot].later = later
-        if earlier != OpenBatch.none { batches[earlier].later = slot }
-        if later == OpenBatch.none { latest[index] = slot } else { batches[later].earlier = slot }
-    }
-
-    private mutating func unlink(_ slot: Int) {
-        let index = batches[slot].keyIndex
-        let (earlier, later) = (batches[slot].earlier, batches[slot].later)
-        if earlier != OpenBatch.none { batches[earlier].later = later }
-        if later == OpenBatch.none {
-            latest[index] = earlier
-        } else {
-            batches[later].earlier = earlier
-        }
-        if keyCount > 0 && latest[index] == OpenBatch.none { keys.remove(index) }
     }
 
     private mutating func closeOldest() {
@@ -289,6 +252,31 @@ struct OpenBatches: ~Copyable {
         while let (slot, time) = due.first, time <= now {
             closeOrPostpone(slot, at: time, now: time)
         }
+    }
+
+    var isEmpty: Bool { count == 0 }
+
+    func wasIdle(_ end: UInt64) -> Bool { !idleEnds.isEmpty && idleEnds.contains(end) }
+
+    /// Closes all batches: for now nothing comes. Lines for their windows are late from now on;
+    /// those of a session begin another one.
+    mutating func closeIdle() {
+        if case .sliding = windows?.kind {
+            idleEnds = idleEnds.filter { $0 > watermark }
+            var slot = oldest
+            while slot != OpenBatch.none {
+                idleEnds.insert(batches[slot].to)
+                slot = batches[slot].newer
+            }
+        }
+        closeAll(now: watermark)
+    }
+
+    /// Closes all batches: the time that they went by was wrong.
+    mutating func beginAnew() {
+        closeAll(now: watermark)
+        watermark = 0
+        idleEnds = []
     }
 
     /// Closes all batches: nothing more comes.

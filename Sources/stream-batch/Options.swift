@@ -30,8 +30,17 @@ struct BatchOptions: ToolSettings {
     var maxGap: UInt64?
     /// Nanoseconds from the start of one window to that of the next.
     var sliding: UInt64?
+    var offset: Offset?
     /// Nanoseconds that lines may be late.
     var late: UInt64?
+    /// Of dates that do not say theirs; nil: UTC.
+    var zone: Timestamp.Zone?
+    /// Nanoseconds without input.
+    var idleClose: UInt64?
+    var watermarkBy: JSONPath?
+    var watermarkKeys = 10_000
+    /// Nanoseconds.
+    var watermarkIdle: UInt64 = 300_000_000_000
 
     // What is written.
     var format = Format.array
@@ -46,6 +55,8 @@ struct BatchOptions: ToolSettings {
     /// Nanoseconds; nil: as long as it is among the last keys.
     var dedupFor: UInt64?
     var reorder: JSONPath?
+    var by: JSONPath?
+    var byKeys = 10_000
     var window = 64
     /// Nanoseconds.
     var maxWait: UInt64 = 1_000_000_000
@@ -75,6 +86,8 @@ extension BatchOptions {
         }
         let given = [
             "--time": time != nil, "--dedup": dedup != nil, "--reorder": reorder != nil,
+            "--by": by != nil, "--watermark-by": watermarkBy != nil,
+            "--time or --sliding": hasWindows && !(time != nil && idle != nil),
             "--journal": delivery.journalFolder != nil,
             "--dead-letter": delivery.deadLetterFile != nil,
             "--aggregate": !aggregates.isEmpty, "--max-bytes": maxBytes != nil,
@@ -184,66 +197,6 @@ private var closingOptions: OptionGroup<BatchOptions> {
         ])
 }
 
-private var keyOptions: OptionGroup<BatchOptions> {
-    OptionGroup(
-        "Keys and memory",
-        [
-            .paths(
-                "k", "key", { $0.key = $1 },
-                "Keep an open batch for each key: the value at PATH, or the values together."),
-            .count(
-                nil, "max-keys", "N", { $0.maxKeys = $1 }, in: 1...1 << 30,
-                "How many batches are open at once (100000). To make room for one more, the one"
-                    + " that was opened first is closed, written, counted and reported."),
-            .size(
-                nil, "max-memory", { $0.maxMemory = $1 }, in: 1...1 << 50,
-                "How many bytes of lines open batches hold (1G). To stay below, batches are closed"
-                    + " in the same way."),
-        ])
-}
-
-private var windowOptions: OptionGroup<BatchOptions> {
-    OptionGroup(
-        "Windows of time",
-        [
-            .path(
-                nil, "time", { $0.time = $1 },
-                "Go by the time at PATH, a number or a string as in RFC 3339: batches are the"
-                    + " windows of length -t, which begin at multiples of it since 1970, or the"
-                    + " sessions that gaps of -i part. A window is closed when a line with a later"
-                    + " time than its end came."),
-            .duration(
-                nil, "sliding", { $0.sliding = $1 },
-                "Begin a window of length -t every so often, so that a line is in several. Without"
-                    + " --time by the clock."),
-            .duration(
-                nil, "late",
-                {
-                    $0.late = $1
-                    $0.note("--late", needs: "--time")
-                }, orZero: true,
-                "How long after its end a window still waits for lines that are late (0). What"
-                    + " comes later yet is in no window: it is counted and reported, goes to"
-                    + " --rejects, and the exit status is 1."),
-            .choice(
-                nil, "time-unit", "UNIT",
-                {
-                    $0.timeUnit = $1
-                    $0.note("--time-unit", needs: "--time")
-                },
-                "What numbers at --time count since 1970: s, ms, us or ns. Or auto, by magnitude"
-                    + " (the default): seconds below 1e11, milliseconds below 1e14, and so on."),
-            .duration(
-                nil, "max-gap",
-                {
-                    $0.maxGap = $1 == 0 ? .max : $1
-                    $0.note("--max-gap", needs: "--time")
-                }, orZero: true,
-                "Reject a line whose time is so much later than the latest before it (366d): a"
-                    + " wrong date must not make all that follow late. 0 rejects none."),
-        ])
-}
-
 private var outputOptions: OptionGroup<BatchOptions> {
     OptionGroup(
         "What is written",
@@ -303,13 +256,31 @@ private var stageOptions: OptionGroup<BatchOptions> {
                     $0.dedupFor = $1
                     $0.note("--dedup-for", needs: "--dedup")
                 },
-                "How long --dedup remembers a value since it came first. Without it, until it has"
-                    + " to make room."),
+                "How long --dedup remembers a value since it came first, with --time by the latest"
+                    + " time that was read. Without it, until it has to make room."),
             .path(
                 nil, "reorder", { $0.reorder = $1 },
                 "Restore the order of the whole numbers at PATH. Numbers that do not come are"
                     + " reported; late lines pass when they come, lines without a number at"
-                    + " once."),
+                    + " once. Three rising numbers in a row that are --window or more too low are"
+                    + " those of a sender that began anew: this is reported, and the order begins"
+                    + " there."),
+            .path(
+                nil, "by",
+                {
+                    $0.by = $1
+                    $0.note("--by", needs: "--reorder")
+                },
+                "Lines with different values at PATH have numbers of their own. --window is that"
+                    + " of each."),
+            .count(
+                nil, "by-keys", "N",
+                {
+                    $0.byKeys = $1
+                    $0.note("--by-keys", needs: "--by")
+                }, in: 1...1_000_000,
+                "How many values of --by have an order (10000). The one that did not come for the"
+                    + " longest time gives way: what is held of it goes."),
             .count(
                 nil, "window", "N",
                 {
@@ -323,7 +294,8 @@ private var stageOptions: OptionGroup<BatchOptions> {
                     $0.maxWait = $1
                     $0.note("--max-wait", needs: "--reorder")
                 },
-                "How long --reorder waits for a missing number (1s)."),
+                "How long --reorder waits for a missing number (1s), with --time by the latest"
+                    + " time that was read."),
             .count(
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"

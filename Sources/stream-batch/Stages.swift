@@ -6,9 +6,12 @@ struct Stages: ~Copyable {
     private var joiner: ChunkJoiner?
     private let dedups: Bool
     private var recent: RecentKeys
+    private let dedupKeys: Int
+    private let dedupFor: UInt64?
     private let reorders: Bool
     private var reorderer: Reorderer<HeldLine>
     private var identity = ByteQueue(capacity: 64)
+    private var orderKey = ByteQueue(capacity: 64)
     private let maxDepth: Int
     private let report: Report
 
@@ -27,9 +30,12 @@ struct Stages: ~Copyable {
             ChunkJoiner(limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth)
         }
         dedups = settings.dedup != nil
-        recent = RecentKeys(limit: settings.dedupKeys, lifetime: settings.dedupFor)
+        dedupKeys = settings.dedupKeys
+        dedupFor = settings.dedupFor
+        recent = RecentKeys(limit: dedupKeys, lifetime: dedupFor)
         reorders = settings.reorder != nil
-        reorderer = Reorderer(window: settings.window, maxWait: settings.maxWait)
+        reorderer = Reorderer(
+            window: settings.window, maxWait: settings.maxWait, maxKeys: settings.byKeys)
         maxDepth = common.maxDepth
         self.report = report
     }
@@ -95,6 +101,11 @@ struct Stages: ~Copyable {
         return !isNew
     }
 
+    /// The time that values were remembered by was wrong.
+    mutating func beginAnew() {
+        if dedupFor != nil { recent = RecentKeys(limit: dedupKeys, lifetime: dedupFor) }
+    }
+
     // MARK: --reorder
 
     /// Holds a line that has a number. False when it has none, or when it is late: it passes at
@@ -102,10 +113,18 @@ struct Stages: ~Copyable {
     mutating func hold(_ line: borrowing Line, _ place: Place, now: UInt64) -> Bool {
         guard reorders, let number = line.number else { return false }
         let held = HeldLine(bytes: Array(line.bytes), place: place)
-        if reorderer.hold(held, number: number, now: now) { return true }
-        late += 1
-        report.warn("number \(number) came late", at: place)
-        return false
+        orderKey.removeAll()
+        line.appendOrderKey(to: &orderKey)
+        switch reorderer.hold(held, number: number, key: orderKey.bytes, now: now) {
+        case .held: return true
+        case .restart:
+            report.tell(restartAt: number, at: place)
+            return true
+        case .late:
+            late += 1
+            report.warn("number \(number) came late", at: place)
+            return false
+        }
     }
 
     /// The next held line whose turn it is.
@@ -114,9 +133,10 @@ struct Stages: ~Copyable {
             return nil
         }
         if let gap { report.tell(missing: gap, at: line.place) }
+        if reorderer.evictions > 0 { report.set(reorderer.evictions, as: "forgotten_orders") }
         return line
     }
 
-    /// When the line that waited longest must go.
+    /// When the line that waited longest must go; nil when none does.
     var deadline: UInt64? { reorders ? reorderer.deadline : nil }
 }

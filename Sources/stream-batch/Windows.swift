@@ -3,8 +3,8 @@ import StreamCodec
 /// How time is cut into batches.
 struct Windows {
     enum Kind {
-        /// Windows of this length, one beginning at each multiple of the step.
-        case sliding(length: UInt64, step: UInt64)
+        /// Windows of this length, one beginning at each multiple of the step and the phase.
+        case sliding(length: UInt64, step: UInt64, phase: UInt64)
         /// As long as no gap is so long.
         case sessions(gap: UInt64)
     }
@@ -18,7 +18,9 @@ struct Windows {
             kind = .sessions(gap: gap)
         } else {
             let length = settings.maxAge ?? 0
-            kind = .sliding(length: length, step: settings.sliding ?? length)
+            let step = settings.sliding ?? length
+            kind = .sliding(
+                length: length, step: step, phase: settings.offset?.phase(in: step) ?? 0)
         }
     }
 
@@ -31,22 +33,35 @@ struct Windows {
     }
 }
 
+/// How much later than at multiples of their length windows begin, or earlier.
+struct Offset {
+    var duration: UInt64
+    var isNegative: Bool
+
+    func phase(in step: UInt64) -> UInt64 {
+        let rest = duration % step
+        return isNegative && rest > 0 ? step - rest : rest
+    }
+}
+
 /// Batches that are windows of time, or sessions. A line may be in several of the one, and makes
 /// one of several of the other.
 extension OpenBatches {
     mutating func takeIntoWindows(
-        _ line: borrowing Line, length: UInt64, step: UInt64
+        _ line: borrowing Line, length: UInt64, step: UInt64, phase: UInt64
     ) -> Bool {
         if limits.watchesChanges { readChange(line) }
-        var end = (line.time / step + 1) * step
+        var end = (line.time + step - phase) / step * step + phase
         var isTaken = false
         var next = window(line, endingAt: end)
         while end <= line.time + length {
-            if end > watermark {
+            if end > watermark && !wasIdle(end) {
                 let seqBefore = seq
                 let slot = take(line, into: next, from: end > length ? end - length : 0, to: end)
                 isTaken = true
-                next = seq == seqBefore ? batches[slot].later : window(line, endingAt: end + step)
+                next =
+                    seq == seqBefore
+                    ? order.later(than: slot) : window(line, endingAt: end + step)
             }
             end += step
         }
@@ -55,13 +70,7 @@ extension OpenBatches {
 
     /// The first window of the line's key that ends then or later.
     private func window(_ line: borrowing Line, endingAt end: UInt64) -> Int {
-        var found = OpenBatch.none
-        var slot = latest(line)
-        while slot != OpenBatch.none && batches[slot].to >= end {
-            found = slot
-            slot = batches[slot].earlier
-        }
-        return found
+        key(line).map { order.first(of: $0, endingAt: end) } ?? OpenBatch.none
     }
 
     /// Takes the line into the window, which is `slot` if that ends then.
@@ -83,18 +92,19 @@ extension OpenBatches {
         let time = line.time
         if limits.watchesChanges { readChange(line) }
         var session = OpenBatch.none
-        var slot = latest(line)
-        // Those before are over still earlier.
-        while slot != OpenBatch.none && time < batches[slot].to + gap {
-            let next = batches[slot].earlier
-            if batches[slot].from < time + gap {
-                if mustClose(slot, before: line) {
-                    close(slot, now: batches[slot].to)
-                } else if session == OpenBatch.none {
-                    session = slot
-                } else if fit(session, slot, line) {
-                    session = merge(session, slot)
-                }
+        // Two at the most: no open ones of a key are nearer to each other than the gap.
+        var slot = window(line, endingAt: time < gap ? 0 : time - gap + 1)
+        while slot != OpenBatch.none && batches[slot].from < time + gap {
+            let next = order.later(than: slot)
+            if mustClose(slot, before: line) {
+                close(slot, now: batches[slot].to)
+            } else if session == OpenBatch.none {
+                session = slot
+            } else if fit(session, slot, line) {
+                merge(session, slot)
+            } else {
+                close(session, now: batches[session].to)
+                session = slot
             }
             slot = next
         }
@@ -103,7 +113,10 @@ extension OpenBatches {
             session = open(line, from: time, to: time, now: time + gap)
         }
         batches[session].from = min(batches[session].from, time)
-        batches[session].to = max(batches[session].to, time)
+        if time > batches[session].to {
+            batches[session].to = time
+            order.postpone(session, to: time)
+        }
         append(line, to: session, now: time)
         return true
     }
@@ -115,20 +128,22 @@ extension OpenBatches {
             && size <= limits.maxBytes ?? .max
     }
 
-    /// Makes two sessions of a key one: the earlier one, with the lines of the later one behind its
-    /// own.
-    private mutating func merge(_ one: Int, _ other: Int) -> Int {
-        let isInOrder = batches[one].from <= batches[other].from
-        let (first, second) = isInOrder ? (one, other) : (other, one)
+    /// Makes a session and the next one of its key one, the lines of that behind its own.
+    private mutating func merge(_ first: Int, _ second: Int) {
         batches[first].count += batches[second].count
         batches[first].size += batches[second].size
-        batches[first].lines += batches[second].lines
-        batches[first].to = max(batches[first].to, batches[second].to)
+        var lines: [UInt8] = []
+        swap(&lines, &batches[first].lines)
+        pieces.append(&lines, to: &batches[first].pieces)
+        pieces.append(batches[second].pieces, to: &batches[first].pieces)
+        swap(&lines, &batches[second].lines)
+        swap(&lines, &batches[first].lines)
+        batches[first].to = batches[second].to
         if limits.isAggregated {
             aggregates.merge(states[second], into: &states[first])
         }
         journal?.merge(batches[second].journalID, into: batches[first].journalID)
         take(out: second)
-        return first
+        order.postpone(first, to: batches[first].to)
     }
 }

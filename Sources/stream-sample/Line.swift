@@ -13,7 +13,7 @@ struct Line: ~Copyable {
     private(set) var bytes = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
     /// Its place among all lines, to write held lines in the order in which they came.
     private(set) var number = 0
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970. Of --time, what the line says, until `goOn` makes it the latest.
     var time: UInt64 = 0
     /// The number of the interval that `time` is in.
     var interval: UInt64 = 0
@@ -28,9 +28,13 @@ struct Line: ~Copyable {
     private let keyCount: Int
     private let timeSlot: Int?
     private let timeUnit: Timestamp.Unit
-    private let maxGap: UInt64
-    /// 366 days.
-    private static let standardMaxGap: UInt64 = 366 * 86_400_000_000_000
+    private let zone: Timestamp.Zone?
+    /// The latest time of all lines.
+    private var latest: UInt64 = 0
+    /// Those of each key, by its index, where each has a clock of its own.
+    private var clocks: [UInt64] = []
+    private var clockKeys: KeyTable
+    private let hasClocks: Bool
     /// The slots of what the method reads: a weight, coordinates, the values that change.
     let valueSlots: Range<Int>
     private let keepSlots: Range<Int>
@@ -53,7 +57,9 @@ struct Line: ~Copyable {
         keyCount = keys.count
         timeSlot = settings.time == nil ? nil : keys.count
         timeUnit = settings.timeUnit
-        maxGap = settings.maxGap ?? Self.standardMaxGap
+        zone = settings.zone
+        hasClocks = settings.time != nil && !settings.by.isEmpty && settings.every == nil
+        clockKeys = KeyTable(limit: settings.maxKeys)
         let start = keys.count + (settings.time == nil ? 0 : 1)
         valueSlots = start..<(start + values.count)
         keepSlots = valueSlots.upperBound..<(valueSlots.upperBound + keeps.count)
@@ -80,7 +86,7 @@ struct Line: ~Copyable {
         } catch {
             throw LineError(offset: error.offset, reason: error.description)
         }
-        if let slot = timeSlot { try tellTime(slot) }
+        if let slot = timeSlot { time = try readTime(slot) }
         if keyCount > 0 { key = jsonKey.make(line, paths, count: keyCount) }
     }
 
@@ -135,7 +141,7 @@ struct Line: ~Copyable {
         if let number = number(in: slot), number.isFinite { return number }
         let value = text(at: slot)
         if value.first == UInt8(ascii: "\""),
-            let time = Timestamp.rfc3339(value.slice(1..<(value.count - 1)))
+            case .time(let time) = Timestamp.date(value.slice(1..<(value.count - 1)), zone: zone)
         {
             // Differences of some months are exact.
             let first = origin ?? time
@@ -145,20 +151,38 @@ struct Line: ~Copyable {
         throw error(slot, "expected a number or a time as in RFC 3339")
     }
 
-    private mutating func tellTime(_ slot: Int) throws(LineError) {
-        let read = try readTime(slot)
-        if time > 0 && read > time && read - time > maxGap {
-            throw error(slot, "a time too far ahead of the one before (see --max-gap)")
+    /// Time goes on to that of the line, or stays where it is.
+    mutating func goOn() {
+        var before = latest
+        latest = max(latest, time)
+        if hasClocks {
+            let (index, arrival) = clockKeys.insert(key)
+            if index == clocks.count { clocks.append(0) }
+            before = arrival == .known ? clocks[index] : 0
+            clocks[index] = max(before, time)
         }
-        if read < time { late += 1 }
-        time = max(time, read)
+        if time < before { late += 1 }
+        time = max(time, before)
+    }
+
+    /// The times before were wrong.
+    mutating func beginAnew() {
+        latest = 0
+        clockKeys.removeAll()
     }
 
     private func readTime(_ slot: Int) throws(LineError) -> UInt64 {
-        guard let time = Timestamp.value(text(at: slot), unit: timeUnit) else {
-            throw error(slot, "expected a time, a number or a string as in RFC 3339,")
+        switch Timestamp.read(text(at: slot), unit: timeUnit, zone: zone) {
+        case .time(let time): return time
+        case .none: throw error(slot, "expected a time, a number or a string as in RFC 3339,")
+        case .tooEarly: throw error(slot, "a time before 1970")
+        case .tooLate: throw error(slot, "a time after 2262-04-11")
         }
-        return time
+    }
+
+    /// What is wrong with a time that cannot be believed.
+    var tooFarAhead: LineError {
+        error(timeSlot ?? 0, "a time too far ahead of the one before (see --max-gap)")
     }
 
     func error(_ slot: Int, _ reason: String) -> LineError {

@@ -70,6 +70,19 @@ let manual = Manual(
         With
         .Fl Fl time
         the lines are the clock: an interval ends when a line of a later one comes.
+        With
+        .Fl Fl rate
+        or
+        .Fl Fl adapt
+        and
+        .Fl Fl by
+        each key has a clock of its own, so that one that runs ahead holds up no other.
+        A time is a number, or a date as RFC 3339 has it and programs write it:
+        .Li 2026-01-05T10:00:01.25Z ,
+        .Li 2026-01-05 11:00:01,250+0100 ,
+        .Li 2026-01-05T11:00+01:00[Europe/Berlin] .
+        Without an offset it is one in UTC, or in
+        .Fl Fl time-zone .
         .Pp
         With
         .Fl Fl invert ,

@@ -50,6 +50,8 @@ struct SampleOptions: ToolSettings {
     var isInverted = false
     var time: JSONPath?
     var timeUnit = Timestamp.Unit.auto
+    /// Of dates that do not say theirs; nil: UTC.
+    var zone: Timestamp.Zone?
     /// Nanoseconds; nil: a year.
     var maxGap: UInt64?
 
@@ -112,6 +114,9 @@ struct SampleOptions: ToolSettings {
         }
         if time == nil && timeUnit != .auto { throw UsageError("--time-unit needs --time") }
         if time == nil && maxGap != nil { throw UsageError("--max-gap needs --time") }
+        if time == nil && x == nil && zone != nil {
+            throw UsageError("--time-zone needs --time or -x")
+        }
         // Of text there is only the whole line.
         let reads = by + keys + change + keep.map(\.path)
         let needsJSON =
@@ -332,17 +337,20 @@ private var allOptions: OptionGroup<SampleOptions> {
                 nil, "time", { $0.time = $1 },
                 "Go by the time at PATH instead of the time of arrival, so that a recorded stream"
                     + " is sampled as it would have been live: a number, or a string as in"
-                    + " RFC 3339. A time before that of an earlier line counts as that. With"
-                    + " --every, --rate or --adapt."),
+                    + " RFC 3339. A time before that of an earlier line counts as that; with"
+                    + " --by, of one of the same key. With --every, --rate or --adapt."),
+            .timeZone { $0.zone = $1 },
             .choice(
                 nil, "time-unit", "UNIT", { $0.timeUnit = $1 },
                 "What numbers at --time count since 1970: s, ms, us or ns. Or auto, by magnitude"
                     + " (the default): seconds below 1e11, milliseconds below 1e14, and so on."),
             .duration(
                 nil, "max-gap", { $0.maxGap = $1 == 0 ? .max : $1 }, orZero: true,
-                "With --time: reject a line whose time is so much later than that of the line"
-                    + " before (366d): a wrong date must not make all that follow late. 0 rejects"
-                    + " none."),
+                "With --time: a line whose time is so much later than the latest before it, or so"
+                    + " much earlier, waits (366d): a wrong date must not make all that follow"
+                    + " late. When the next ones agree with it, three in a row or more than came"
+                    + " before, they are right: this is reported, and time goes on from there."
+                    + " Else it is rejected, or counts as the latest. With 0 none waits."),
         ])
 }
 

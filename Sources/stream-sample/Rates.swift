@@ -39,6 +39,8 @@ struct RateGate: Gate {
     func fresh() -> State { State() }
 
     func admit(_ line: borrowing Line, _ state: inout State) -> Double? {
+        // What came before a wrong time says nothing of this one.
+        if line.time < state.origin ?? 0 { state = fresh() }
         let origin = state.origin ?? line.time
         state.origin = origin
         let now = Double(line.time - origin)
@@ -92,7 +94,8 @@ struct AdaptiveGate: Gate {
     func fresh() -> State { State(allowed: mostAllowed) }
 
     mutating func admit(_ line: borrowing Line, _ state: inout State) -> Double? {
-        let elapsed = Double(line.time - (state.last ?? line.time))
+        // Behind a wrong time there is an earlier one.
+        let elapsed = Double(line.time - min(state.last ?? line.time, line.time))
         state.last = line.time
         if elapsed > 0 {
             let decay = exponential(-elapsed / smoothing)

@@ -72,6 +72,9 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
     private var sink: Sink
     private var line: Line
     private var clock: Clock
+    private var judge: TimeJudge
+    /// Lines whose time cannot be believed unless the next ones agree: a few.
+    private var doubtful: [(bytes: [UInt8], place: Place)] = []
     /// Lines that still pass as they are: --header.
     private var headerLines: Int
     private var toldEvictions = false
@@ -80,12 +83,16 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
     private let isText: Bool
     /// No option needs a look into the lines, or the lines that are not sampled.
     private let canSkip: Bool
+    /// 366 days.
+    private static var standardMaxGap: UInt64 { 366 * 86_400_000_000_000 }
 
     init(_ sampler: consuming S, _ settings: SampleOptions) throws {
         self.sampler = sampler
         sink = Sink(settings)
         line = try Line(settings)
         clock = Clock(settings)
+        let maxGap = settings.maxGap ?? Self.standardMaxGap
+        judge = TimeJudge(ahead: maxGap, behind: maxGap)
         headerLines = settings.headerLines
         isText = settings.isText
         canSkip = !line.isRead && !settings.isInverted
@@ -138,7 +145,7 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
                 if !isText && bytes.isBlank { continue }
                 sink.read += 1
                 do {
-                    try take(bytes, &run.output)
+                    try take(bytes, Place(run.input.name, line: lines.number), &run)
                 } catch let error as LineError {
                     let place = Place(run.input.name, line: lines.number, byte: error.offset + 1)
                     try run.report.reject(place, error.reason, raw: bytes)
@@ -156,19 +163,81 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
     }
 
     private mutating func take(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ output: inout Output
+        _ bytes: UnsafeBufferPointer<UInt8>, _ place: Place, _ run: inout Run<SampleOptions>
     ) throws {
         if headerLines > 0 {
             headerLines -= 1
-            try sink.writeAsItIs(bytes, &output)
+            try sink.writeAsItIs(bytes, &run.output)
             return
         }
         try line.read(bytes)
-        if !clock.isLive { try reach(line.time, &output) }
+        if !clock.isLive {
+            switch judge.judge(line.time) {
+            case .likely:
+                if doubtful.isEmpty { break }
+                try dismissDoubtful(&run)
+                try line.read(bytes)
+            case .unlikely(let agrees):
+                if !agrees { try dismissDoubtful(&run) }
+                doubtful.append((Array(bytes), place))
+                return
+            case .overruling:
+                try overrule(place, &run)
+                try line.read(bytes)
+            }
+        }
+        try pass(&run.output)
+    }
+
+    /// The line at hand goes to the sampler.
+    private mutating func pass(_ output: inout Output) throws {
+        if !clock.isLive {
+            line.goOn()
+            try reach(line.time, &output)
+        }
         if line.isKept {
-            try sink.keep(bytes, &output)
+            try sink.keep(line.bytes, &output)
         } else {
             try sampler.take(line, &sink, &output)
+        }
+    }
+
+    // MARK: Times that cannot be believed
+
+    /// Nothing came that agrees with the lines that wait: they are wrong, or only late.
+    private mutating func dismissDoubtful(_ run: inout Run<SampleOptions>) throws {
+        try passDoubtful(&run) { (line, judge) throws(LineError) in
+            if judge.isAhead(line.time) { throw line.tooFarAhead }
+        }
+    }
+
+    /// The lines that wait agree with the one at hand: the times before them were wrong.
+    private mutating func overrule(_ place: Place, _ run: inout Run<SampleOptions>) throws {
+        run.report.add(to: "time_jumps")
+        run.report.warn(
+            "the times before are too far from those that agree from here on (see --max-gap):"
+                + " going by these", at: doubtful.first?.place ?? place)
+        line.beginAnew()
+        try passDoubtful(&run) { (_, _) throws(LineError) in }
+    }
+
+    private mutating func passDoubtful(
+        _ run: inout Run<SampleOptions>,
+        _ check: (borrowing Line, TimeJudge) throws(LineError) -> Void
+    ) throws {
+        let waiting = doubtful
+        doubtful = []
+        for (bytes, place) in waiting {
+            try bytes.withUnsafeBufferPointer { bytes in
+                do {
+                    try line.read(bytes)
+                    try check(line, judge)
+                    try pass(&run.output)
+                } catch let error as LineError {
+                    let place = Place(place.input, line: place.line, byte: error.offset + 1)
+                    try run.report.reject(place, error.reason, raw: bytes)
+                }
+            }
         }
     }
 
@@ -188,6 +257,8 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
 
     /// Writes what is held and tells the last counts.
     mutating func end(_ run: inout Run<SampleOptions>) throws {
+        // What is rejected only now must not keep the rest from its reader.
+        let waiting = Result { try dismissDoubtful(&run) }
         try sampler.endInterval(&sink, &run.output)
         tellCounts(run.report)
         if sampler.evictions > 0 {
@@ -196,6 +267,7 @@ private struct Sampling<S: Sampler & ~Copyable>: ~Copyable {
         if line.late > 0 {
             run.report.warn("lines that were older than one before them: \(line.late)")
         }
+        try waiting.get()
     }
 
     private mutating func tellCounts(_ report: Report) {

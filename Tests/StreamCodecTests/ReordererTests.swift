@@ -38,7 +38,7 @@ import Testing
 }
 
 /// Numbers go in with the time, and come out with the gaps before them.
-private struct Order {
+private struct Order: ~Copyable {
     private var reorderer: Reorderer<String>
     private var log: [String] = []
 
@@ -48,8 +48,10 @@ private struct Order {
 
     mutating func hold(_ numbers: Int..., at now: UInt64 = 0) -> [String] {
         for number in numbers {
-            if !reorderer.hold("\(number)", number: number, now: now) {
-                log.append("late \(number)")
+            switch reorderer.hold("\(number)", number: number, now: now) {
+            case .held: break
+            case .late: log.append("late \(number)")
+            case .restart: log.append("restart \(number)")
             }
             release(now, atEnd: false)
         }
@@ -160,7 +162,7 @@ private struct Order {
     @Test func equalNumbers() {
         var reorderer = Reorderer<String>(window: 10, maxWait: 100)
         for (item, number) in [("a", 2), ("b", 2), ("c", 1), ("d", 1)] {
-            check(reorderer.hold(item, number: number, now: 0), true)
+            check(reorderer.hold(item, number: number, now: 0), .held)
         }
         var items: [String] = []
         while let (item, gap) = reorderer.next(now: 0) {
@@ -168,8 +170,7 @@ private struct Order {
             items.append(item)
         }
         #expect(items == ["c", "d", "a", "b"])
-        let isHeld = reorderer.hold("e", number: 2, now: 0)
-        #expect(!isHeld)
+        check(reorderer.hold("e", number: 2, now: 0), .late)
     }
 
     @Test func theEndWaitsForNothing() {
@@ -188,6 +189,112 @@ private struct Order {
         #expect(order.hold(0) == ["late 0"])
     }
 
+    /// Numbers in reverse took a step for each pair of them: here 45,000,000,000.
+    @Test func inReverse() {
+        let count = 300_000
+        var reorderer = Reorderer<Int>(window: count, maxWait: .max / 2)
+        for number in (1...count).reversed() {
+            _ = reorderer.hold(number, number: number, now: 0)
+        }
+        var next = 1
+        while let (item, gap) = reorderer.next(now: 0) {
+            check(gap, nil)
+            check(item, next)
+            next += 1
+        }
+        check(next, count + 1)
+    }
+
+    // MARK: A sender that begins anew
+
+    @Test func threeNumbersFarBelowAreARestart() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(100, at: 0) == [])
+        #expect(order.wait(until: 100) == ["100"])
+        #expect(order.hold(103, at: 100) == [])
+        #expect(order.hold(1, at: 101) == ["late 1"])
+        #expect(order.hold(2, at: 101) == ["late 2"])
+        // What was held before goes first.
+        #expect(order.hold(3, at: 101) == ["restart 3", "gap 101-102", "103", "3"])
+        #expect(order.hold(5, at: 102) == [])
+        #expect(order.deadline == 202)
+        #expect(order.hold(4, 6, at: 103) == ["4", "5", "6"])
+        #expect(order.deadline == nil)
+    }
+
+    @Test func stragglersAreNoRestart() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(100, 101, at: 0) == [])
+        #expect(order.wait(until: 100) == ["100", "101"])
+        // Not in a row, falling, not far enough.
+        #expect(order.hold(1, 2, at: 101) == ["late 1", "late 2"])
+        #expect(order.hold(102, 3, 4, at: 101) == ["102", "late 3", "late 4"])
+        #expect(order.hold(99, 5, 6, at: 101) == ["late 99", "late 5", "late 6"])
+        #expect(order.hold(4, 3, 2, at: 101) == ["late 4", "late 3", "late 2"])
+        #expect(order.hold(94, 95, 96, 97, at: 101) == (94...97).map { "late \($0)" })
+        #expect(order.hold(103, at: 101) == ["103"])
+    }
+
+    // MARK: Keys
+
+    private func release(
+        _ reorderer: inout Reorderer<String>, now: UInt64 = 0, atEnd: Bool = false
+    ) -> [String] {
+        var items: [String] = []
+        while let (item, gap) = reorderer.next(now: now, atEnd: atEnd) {
+            items.append(gap.map { "\($0.lowerBound)-\($0.upperBound) " + item } ?? item)
+        }
+        return items
+    }
+
+    @Test func eachKeyHasItsOrder() {
+        var reorderer = Reorderer<String>(window: 2, maxWait: 100, maxKeys: 10)
+        func hold(_ key: String, _ number: Int, _ now: UInt64 = 0) -> [String] {
+            let text = bytes(key)
+            _ = text.withUnsafeBufferPointer {
+                reorderer.hold("\(key)\(number)", number: number, key: $0, now: now)
+            }
+            return release(&reorderer, now: now)
+        }
+        #expect(hold("a", 1) == ["a1"])
+        #expect(hold("b", 1) == ["b1"])
+        #expect(hold("a", 3) == [])
+        #expect(hold("b", 4, 10) == [])
+        #expect(hold("b", 3, 20) == [])
+        #expect(hold("a", 2, 30) == ["a2", "a3"])
+        #expect(reorderer.deadline == 110)
+        #expect(hold("a", 4, 110) == ["a4", "2-2 b3", "b4"])
+        #expect(reorderer.deadline == nil)
+        // The window is that of each.
+        #expect(hold("a", 6, 120) == [])
+        #expect(hold("b", 6, 120) == [])
+        #expect(hold("a", 7, 120) == [])
+        #expect(hold("b", 7, 120) == [])
+        #expect(hold("a", 8, 120) == ["5-5 a6", "a7", "a8"])
+        #expect(release(&reorderer, atEnd: true) == ["5-5 b6", "b7"])
+    }
+
+    /// The key that gives way must not keep what is held of it, nor leave its numbers to another.
+    @Test func aKeyTooMany() {
+        var reorderer = Reorderer<String>(window: 10, maxWait: 100, maxKeys: 2)
+        func hold(_ key: String, _ number: Int) {
+            let text = bytes(key)
+            _ = text.withUnsafeBufferPointer {
+                reorderer.hold("\(key)\(number)", number: number, key: $0, now: 0)
+            }
+        }
+        hold("a", 1)
+        hold("a", 3)
+        hold("b", 1)
+        hold("b", 3)
+        #expect(release(&reorderer) == ["b1"])
+        hold("c", 0)
+        #expect(release(&reorderer) == ["a1", "2-2 a3", "c0"])
+        check(reorderer.evictions, 1)
+        hold("c", 2)
+        #expect(release(&reorderer, now: 100) == ["2-2 b3", "1-1 c2"])
+    }
+
     /// Any order within the window comes out sorted, each number once.
     @Test func shuffledWithinTheWindow() {
         var random = SplitMix64("shuffledWithinTheWindow")
@@ -201,7 +308,7 @@ private struct Order {
             }
             var items: [Int] = []
             for (now, (_, number)) in arrivals.enumerated() {
-                check(reorderer.hold(number, number: number, now: UInt64(now)), true)
+                check(reorderer.hold(number, number: number, now: UInt64(now)), .held)
                 while let (item, gap) = reorderer.next(now: UInt64(now)) {
                     check(gap, nil)
                     items.append(item)

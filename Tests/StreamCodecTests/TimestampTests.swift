@@ -3,12 +3,19 @@ import StreamCodec
 import Testing
 
 @Suite struct TimestampTests {
-    private func rfc3339(_ text: String) -> UInt64? {
-        bytes(text).withUnsafeBufferPointer { Timestamp.rfc3339($0) }
+    private func date(_ text: String, zone: Timestamp.Zone? = nil) -> Timestamp.Reading {
+        bytes(text).withUnsafeBufferPointer { Timestamp.date($0, zone: zone) }
     }
 
+    private func rfc3339(_ text: String) -> UInt64? { time(date(text)) }
+
     private func number(_ text: String, _ unit: Timestamp.Unit) -> UInt64? {
-        bytes(text).withUnsafeBufferPointer { Timestamp.number($0, unit: unit) }
+        time(bytes(text).withUnsafeBufferPointer { Timestamp.number($0, unit: unit) })
+    }
+
+    private func time(_ reading: Timestamp.Reading) -> UInt64? {
+        if case .time(let time) = reading { return time }
+        return nil
     }
 
     // MARK: RFC 3339
@@ -32,13 +39,32 @@ import Testing
         ("1990-12-31T23:59:60.75Z", 662_688_000_000_000_000),
         ("2262-04-11T23:47:16.854775807Z", 9_223_372_036_854_775_807),
         ("2262-04-12T23:46:16.8547758079+23:59", 9_223_372_036_854_775_807),
+        // Python: isoformat, with and without an offset, and the one of logging.
+        ("2026-01-05T10:00:01.250000+00:00", 1_767_607_201_250_000_000),
+        ("2026-01-05T10:00:01", 1_767_607_201_000_000_000),
+        ("2026-01-05 10:00:01,250", 1_767_607_201_250_000_000),
+        ("1970-01-01T00:53:28+00:53:28", 0),
+        // Java: Instant, ZonedDateTime, LocalDateTime, log4j's patterns.
+        ("2026-01-05T10:00:01.250123456Z", 1_767_607_201_250_123_456),
+        ("2026-01-05T11:00:01.25+01:00[Europe/Berlin]", 1_767_607_201_250_000_000),
+        ("2026-01-05T11:00+01:00[Europe/Berlin]", 1_767_607_200_000_000_000),
+        ("2026-01-05T10:00Z[UTC]", 1_767_607_200_000_000_000),
+        ("2026-01-05T10:00", 1_767_607_200_000_000_000),
+        ("2026-01-05T11:00:01,250+01", 1_767_607_201_250_000_000),
+        ("2026-01-05T03:00:01,250-0700", 1_767_607_201_250_000_000),
+        // Ruby, git, PostgreSQL, BigQuery; a day.
+        ("2026-01-05 15:30:01 +0530", 1_767_607_201_000_000_000),
+        ("2026-01-05 10:00:01.25+00", 1_767_607_201_250_000_000),
+        ("2026-01-05 10:00:01 UTC", 1_767_607_201_000_000_000),
+        ("2026-01-05", 1_767_571_200_000_000_000), ("1970-01-01", 0),
+        ("1969-12-31T23:59:60Z", 0),
     ])
     func dates(_ text: String, _ expected: UInt64) {
         #expect(rfc3339(text) == expected)
     }
 
     @Test(arguments: [
-        "", "1970", "1970-01-01", "1970-01-01T00:00:00", "1970-01-01T00:00Z", "T00:00:00Z",
+        "", "1970", "1970-01", "1970-01-01T", "1970-01-01T00", "1970-01-01T00Z", "T00:00:00Z",
         // Calendar and clock.
         "1970-00-01T00:00:00Z", "1970-13-01T00:00:00Z", "1970-01-00T00:00:00Z",
         "1970-01-32T00:00:00Z", "1970-04-31T00:00:00Z", "1970-02-29T00:00:00Z",
@@ -48,21 +74,47 @@ import Testing
         "1970-01-01T00:00:00+24:00", "1970-01-01T00:00:00-12:60",
         // Spelling.
         "1970-1-1T00:00:00Z", "70-01-01T00:00:00Z", "19700101T000000Z", "+1970-01-01T00:00:00Z",
-        "1970-01-01_00:00:00Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00,5Z",
+        "1970-01-01_00:00:00Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00,Z",
+        "1970-01-01T00:00.5Z", "1970-01-01T00:00:00Z[", "1970-01-01T00:00:00Z[UTC]x",
         "1970-01-01T00:00:00Z ", " 1970-01-01T00:00:00Z", "1970-01-01T00:00:00ZZ",
-        "1970-01-01T00:00:00+0000", "1970-01-01T00:00:00+00", "1970-01-01T00:00:00+00:0",
-        "1970-01-01T00:00:00 +00:00", "1970-01-01T00:00:00−00:00", "1970-01-01  00:00:00Z",
+        "1970-01-01T00:00:00+000", "1970-01-01T00:00:00+0", "1970-01-01T00:00:00+00:0",
+        "1970-01-01T00:00:00  +00:00", "1970-01-01T00:00:00+00:00:60",
+        "1970-01-01T00:00:00−00:00", "1970-01-01  00:00:00Z",
         "1970/01/01T00:00:00Z", "1970-01-01T00.00.00Z", "1970-01-01T0a:00:00Z",
         "-970-01-01T00:00:00Z",
-        "1970-01-01T00:00:00UTC", "0", "1970-01-01T00:00:00z\u{0}",
+        "1970-01-01T00:00:00 CET", "1970-01-01T00:00:00 UT", "0", "1970-01-01T00:00:00z\u{0}",
         // Too early and too late.
         "1969-12-31T23:59:59.999999999Z", "1970-01-01T00:00:00+00:01", "0000-01-01T00:00:00Z",
-        "1969-12-31T23:59:60Z",
-        "2262-04-11T23:47:16.854775808Z", "2262-04-11T23:47:17Z", "2263-01-01T00:00:00Z",
+        "1969-12-31", "2262-04-11T23:47:16.854775808Z", "2262-04-11T23:47:17Z",
+        "2263-01-01T00:00:00Z",
         "9999-12-31T23:59:59Z",
     ])
     func noDate(_ text: String) {
         #expect(rfc3339(text) == nil)
+    }
+
+    @Test func saysWhatIsOutOfRange() {
+        for text in ["1969-12-31T23:59:59Z", "1969-12-31", "0000-01-01", "1970-01-01T00:00+00:01"] {
+            check(date(text), .tooEarly, text)
+        }
+        for text in ["2262-04-12", "9999-12-31T23:59:59.999Z"] { check(date(text), .tooLate, text) }
+        for text in ["1969-13-31", "x", ""] { check(date(text), .none, text) }
+        let read = { (text: String) in
+            bytes(text).withUnsafeBufferPointer { Timestamp.read($0, unit: .s) }
+        }
+        for text in ["-1", "\"-1\"", "-1e-30"] { check(read(text), .tooEarly, text) }
+        for text in ["1e30", "\"9223372037\""] { check(read(text), .tooLate, text) }
+        for text in ["null", "\"\"", "[1]", "{}"] { check(read(text), .none, text) }
+    }
+
+    /// Local time ahead of UTC by an hour, from the second hour of 1970 on by two.
+    @Test func zones() {
+        let zone: Timestamp.Zone = { $0 < 2 * 3600 ? 3600 : 7200 }
+        check(date("1970-01-01T01:00:00", zone: zone), .time(0))
+        check(date("1970-01-01T00:59:59.9", zone: zone), .tooEarly)
+        check(date("1970-01-01T03:00", zone: zone), .time(3_600_000_000_000))
+        check(date("1970-01-02", zone: zone), .time(22 * 3_600_000_000_000))
+        check(date("1970-01-01T03:00Z", zone: zone), .time(3 * 3_600_000_000_000))
     }
 
     /// Any time as the C library spells it, with any offset.

@@ -42,6 +42,14 @@ import Testing
         + values("--sliding", duration, "x", others: "-t 1h")
         + values("--late", duration, "x", others: "--time . -t 1")
         + values("--max-gap", duration, "1y", others: "--time . -t 1")
+        + values("--offset", duration, "x", "1w", others: "--time . -t 1")
+        + values("--idle-close", duration, "x", others: "--time . -t 1")
+        + values("--watermark-idle", duration, "x", others: "--time . -t 1 --watermark-by .k")
+        + values("--watermark-keys", whole("1 to 1000000"), "0", others: "--time . -t 1")
+        + values("--by-keys", whole("1 to 1000000"), "0", others: "--reorder .")
+        + values(
+            "--time-zone", "a time zone such as UTC, +01:00 or Europe/Berlin", "", "+1", "+24:00",
+            "+01:60", "../UTC", "/etc/passwd", "Europe/", "+0१00", others: "--time . -t 1")
         + values("--dedup-for", duration, "x", others: "--dedup .")
         + values("--max-wait", duration, "x", others: "--reorder .")
         + values("--dedup-keys", whole("1 to 100000000"), "0", "x", others: "--dedup .")
@@ -85,6 +93,39 @@ import Testing
             usage("--when .\"a=b\"", "option '--when': expected PATH=VALUE, not '.\"a=b\"'"),
         ]
 
+    /// `.status>=500` was the key `status>`, which no line has, and nothing was ended.
+    @Test(arguments: [
+        (".a>=5", ">="), (".a<=5", "<="), (".a!=5", "!="), (".a==5", "=="), (".a>5", ">"),
+        (".a<5", "<"), (".a > 5", ">"), (".a == 5", "=="), (".a!~b", "!~"), (".a~=b", "~="),
+        (".a.b>=5", ">="), ("/a>=5", ">="), ("/a!=5", "!="), (".\"x>\".a!=5", "!="),
+    ])
+    func operators(_ condition: String, _ name: String) throws {
+        let result = try run("stream-batch", ["--when", condition], "{\"a\":5}\n".utf8)
+        #expect(result.ending == .exit(64))
+        #expect(result.output.isEmpty)
+        #expect(
+            result.errors.hasPrefix(
+                "stream-batch: option '--when': expected PATH=VALUE, not '\(condition)': "))
+        #expect(result.errors.contains("there are no operators such as \(name)"))
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func noSpaceBeforeTheSign() throws {
+        let result = try run("stream-batch", ["--when", ".a = 5"], "{\"a\":5}\n".utf8)
+        #expect(result.ending == .exit(64))
+        #expect(result.errors.contains("no space stands before the ="))
+    }
+
+    /// Keys and values that look like operators, in quotes or where they can be nothing else.
+    @Test(arguments: [
+        ".\"a>b\"=1", ".\"a=b\".\"!\"=1", "/a>b=1", ".[\"<=\"]=1", ".a=>", ".a=b==c",
+        ".a=!", ".a=<5", ".a=\"==\"", ".\"a \"=1",
+    ])
+    func oddConditions(_ condition: String) throws {
+        let result = try run("stream-batch", ["--when", condition], "{}\n".utf8)
+        #expect(result.ending == .exit(0), "\(result.errors)")
+    }
+
     @Test func tooManyPaths() throws {
         let list = { (count: Int) in (0..<count).map { ".a\($0)" }.joined(separator: ",") }
         #expect(try run("stream-batch", "-k \(list(64))", "{}\n").text == "[{}]\n")
@@ -112,6 +153,19 @@ import Testing
             usage("--late 1s", "--late needs --time"),
             usage("--late 1s -t 2s --sliding 1s", "--late needs --time"),
             usage("--time-unit ms -t 1s", "--time-unit needs --time"),
+            usage("--time-zone Z -t 1s", "--time-zone needs --time"),
+            usage("--idle-close 1s -t 1s", "--idle-close needs --time"),
+            usage("--watermark-by .k -t 1s", "--watermark-by needs --time"),
+            usage("--watermark-idle 1s --time . -t 1s", "--watermark-idle needs --watermark-by"),
+            usage("--watermark-keys 1 --time . -t 1s", "--watermark-keys needs --watermark-by"),
+            usage("--offset 1s -t 1s", "--offset needs --time or --sliding"),
+            usage("--offset 1s --time . -i 1s", "--offset needs --time or --sliding"),
+            usage("--by .k", "--by needs --reorder"),
+            usage("--by-keys 1 --reorder .", "--by-keys needs --by"),
+            usage(
+                "--time . -t 1 --time-zone Europe/Atlantis",
+                "option '--time-zone': there is no time zone 'Europe/Atlantis' in"
+                    + " /usr/share/zoneinfo"),
             usage("--max-gap 1d -i 1s", "--max-gap needs --time"),
             usage("--separator x", "--separator needs --format=lines"),
             usage("--separator x -f object", "--separator needs --format=lines"),

@@ -71,6 +71,38 @@ import Testing
             errors: "stream-batch: -:5: number 3 came late\n"),
     ]
 
+    @Test(arguments: ["--window 2", "--window 2 --by .k"])
+    func aSenderThatBeginsAnew(_ options: String) throws {
+        let numbers = Array(1...6) + [1, 2, 3, 5, 4, 6]
+        let result = try run(
+            "stream-batch", words("--stats --reorder .n \(options)"),
+            numbers.map { "{\"n\":\($0)}\n" }.joined().utf8)
+        #expect(result.ending == .exit(0))
+        #expect(
+            result.text
+                == Batches.array((Array(1...6) + Array(1...6)).map { "{\"n\":\($0)}" }))
+        #expect(result.errors.contains("-:9: the numbers begin anew at 3\n"))
+        #expect(result.stats["late"] == 2)
+        #expect(result.stats["restarts"] == 1)
+        #expect(result.stats["gaps"] == nil)
+    }
+
+    /// Each key counted for itself, and all but the first came late.
+    @Test func keysHaveOrdersOfTheirOwn() throws {
+        let lines = ["a1", "b1", "b3", "a3", "a2", "b2", "a4", "b4"]
+        let input = lines.map { "{\"k\":\"\($0.first!)\",\"n\":\($0.last!)}" }
+        let result = try run(
+            "stream-batch", "--stats --reorder .n --by .k -k .k",
+            input.map { $0 + "\n" }.joined())
+        #expect(result.ending == .exit(0))
+        #expect(result.errors.isEmpty || !result.errors.contains("stream-batch:"))
+        let sorted = ["a", "b"].map { key in
+            Batches.array((1...4).map { "{\"k\":\"\(key)\",\"n\":\($0)}" })
+        }
+        #expect(result.text == sorted.joined())
+        #expect(result.stats["late"] == nil)
+    }
+
     /// The count of late lines was set to 0 by that of --late.
     @Test func gapsAndLateLinesAreCounted() throws {
         let result = try run(

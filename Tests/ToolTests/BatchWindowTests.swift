@@ -2,7 +2,7 @@ import Testing
 
 /// stream-batch: windows of the times in the lines.
 @Suite struct BatchWindowTests {
-    @Test(arguments: tumbling + units + late + sliding + sessions + gaps)
+    @Test(arguments: tumbling + units + late + sliding + sessions + gaps + dates + offsets)
     func windows(_ row: Case) throws { try row.check() }
 
     // MARK: Tumbling
@@ -77,6 +77,69 @@ import Testing
             status: 65,
             errors: "stream-batch: -:1:13: expected a time, a number or a string as in RFC 3339,"
                 + " at .a.t\n"),
+    ]
+
+    private static let dates: [Case] = [
+        .batch(
+            "as others write them", "--time . -t 10s",
+            "\"1970-01-01 00:00:09,999\"\n\"1970-01-01T01:00:10+0100\"\n"
+                + "\"1970-01-01T01:00:20+01:00[Europe/Berlin]\"\n\"1970-01-01T00:00:30\"\n"
+                + "\"1970-01-02\"\n",
+            output: "[\"1970-01-01 00:00:09,999\"]\n[\"1970-01-01T01:00:10+0100\"]\n"
+                + "[\"1970-01-01T01:00:20+01:00[Europe/Berlin]\"]\n[\"1970-01-01T00:00:30\"]\n"
+                + "[\"1970-01-02\"]\n"),
+        .batch(
+            "--time-zone", "--time . -t 1h --time-zone=-02:30",
+            "\"1970-01-01 00:29\"\n\"1970-01-01T03:30Z\"\n\"1970-01-01T01:00\"\n",
+            output: "[\"1970-01-01 00:29\"]\n[\"1970-01-01T03:30Z\",\"1970-01-01T01:00\"]\n"),
+        // Clocks went from 2:00 to 3:00, and from 3:00 to 2:00.
+        .batch(
+            "a zone by its name", "--time . -t 30m --time-zone Europe/Berlin -f object --late 1d",
+            "\"2026-03-29 01:59:59\"\n\"2026-03-29 03:00:00\"\n\"2026-10-25 02:59:59\"\n"
+                + "\"2026-10-25 03:00:00\"\n",
+            output: [
+                ("00:30:00.000", "01:00:00.000", "03-29 01:59:59", 1),
+                ("01:00:00.000", "01:30:00.000", "03-29 03:00:00", 2),
+                ("00:30:00.000", "01:00:00.000", "10-25 02:59:59", 3),
+                ("02:00:00.000", "02:30:00.000", "10-25 03:00:00", 4),
+            ].map { from, to, item, seq in
+                "{\"seq\":\(seq),\"count\":1,\"from\":\"2026-\(item.prefix(5))T\(from)Z\","
+                    + "\"to\":\"2026-\(item.prefix(5))T\(to)Z\","
+                    + "\"items\":[\"2026-\(item)\"]}\n"
+            }.joined()),
+        .batch(
+            "before 1970", "--time . -t 1h", "\"1969-12-31T23:59:59Z\"\n", output: "", status: 65,
+            errors: "stream-batch: -:1:1: a time before 1970 at .\n"),
+        .batch(
+            "a number before 1970", "--time . -t 1h", "-1\n", output: "", status: 65,
+            errors: "stream-batch: -:1:1: a time before 1970 at .\n"),
+        .batch(
+            "after 2262", "--time .t -t 1h", "{\"t\":\"2262-04-12\"}\n", output: "", status: 65,
+            errors: "stream-batch: -:1:6: a time after 2262-04-11 at .t\n"),
+    ]
+
+    /// A command must not find the zone that dates of the input are in.
+    @Test func theZoneIsOfThisProgramOnly() throws {
+        let result = try run(
+            "stream-batch", "--time . -t 1h --time-zone Asia/Tokyo -- env",
+            "\"2026-01-01T00:00\"\n", environment: ["TZ": "UTC"])
+        #expect(result.ending == .exit(0))
+        #expect(result.lines.contains("TZ=UTC"))
+    }
+
+    private static let offsets: [Case] = [
+        // 1970-01-05 was a Monday.
+        cut(
+            "weeks from Monday", "--offset 4d", ["0", "345599"], ["345600", "950399"], ["950400"],
+            length: "7d"),
+        cut(
+            "days in UTC+1", "--offset=-1h", ["82799"], ["82800", "86400"], ["169200"],
+            length: "1d"),
+        cut("a multiple of the length", "--offset 20s", ["9"], ["10"]),
+        cut("the same beyond one length", "--offset=-27s", ["2"], ["3", "12"], ["13"]),
+        .batch(
+            "--sliding", "--time . -t 10s --sliding 5s --offset 1s", "0\n1\n6\n",
+            output: "[0]\n[0,1]\n[1,6]\n[6]\n"),
     ]
 
     // MARK: Lines that are late
@@ -217,9 +280,46 @@ import Testing
         #expect(whole.lines.count == 1)
     }
 
+    // MARK: Many windows, in bad order
+
+    /// Two hosts' files one after the other: each line of the second one passed by all windows
+    /// behind its own, here 20,000,000,000 of them.
+    @Test func filesOneAfterTheOther() throws {
+        let count = 200_000
+        let file = (0..<count).map { "\($0)\n" }.joined()
+        let options = "--time . -t 1s --late 10d --max-keys 1000000 -a count"
+        let result = try run("stream-batch", "\(options)", file + file)
+        #expect(result.ending == .exit(0))
+        #expect(result.lines.count == count)
+        #expect(result.lines.allSatisfy { $0.hasSuffix(",\"count\":2}") })
+    }
+
+    /// Sessions that grow at their beginning: all of their lines were moved for each one that a
+    /// line joined to them, here 50,000 times up to 15 MB.
+    @Test func sessionsBackwards() throws {
+        let count = 100_000
+        let text = String(repeating: "x", count: 140)
+        let line = { (time: Int) in "{\"t\":\(time),\"x\":\"\(text)\"}\n" }
+        let evens = Array(stride(from: 0, through: count, by: 2))
+        let odds = Array(stride(from: count - 1, through: 1, by: -2))
+        let input = [count] + zip(evens.dropLast().reversed(), odds).flatMap { [$0, $1] }
+        let result = try run(
+            "stream-batch", "--time .t -i 1.5s --late 10d -f lines",
+            input.map(line).joined())
+        #expect(result.ending == .exit(0))
+        // The lines of the later session stand behind those of the earlier one, and behind both
+        // the one that joined them.
+        #expect(result.text == (evens + odds).map(line).joined() + "\n")
+    }
+
     // MARK: --max-gap
 
     private static let tooFar = "a time too far ahead of the ones before (see --max-gap) at"
+
+    private static func jump(_ line: Int) -> String {
+        "stream-batch: -:\(line): the times before are too far from those that agree from here on"
+            + " (see --max-gap): going by these\n"
+    }
 
     private static let gaps: [Case] = [
         .batch(
@@ -233,6 +333,38 @@ import Testing
         .batch(
             "exactly", "--time . -t 10s --max-gap 10s", "1\n11\n21.001\n", output: "[1]\n[11]\n",
             status: 65, errors: "stream-batch: -:3:1: \(tooFar) .\n"),
+        .batch(
+            "the first line is one of 1970", "--time . -t 10s",
+            "0\n1700000000\n1700000001\n1700000011\n",
+            output: "[0]\n[1700000000,1700000001]\n[1700000011]\n", errors: jump(2)),
+        .batch(
+            "the first line is one of the future", "--time . -t 10s",
+            "2700000000\n1700000000\n1700000001\n1700000011\n",
+            output: "[2700000000]\n[1700000000,1700000001]\n[1700000011]\n", errors: jump(2)),
+        .batch(
+            "three overrule any number", "--time . -t 10s",
+            "1\n2\n3\n4\n1700000000\n1700000001\n1700000002\n1700000003\n",
+            output: "[1,2,3,4]\n[1700000000,1700000001,1700000002,1700000003]\n",
+            errors: jump(5)),
+        .batch(
+            "two do not", "--time . -t 10s --on-error=skip", "1\n2\n3\n1700000000\n1700000001\n4\n",
+            output: "[1,2,3,4]\n", status: 1,
+            errors: "stream-batch: -:4:1: \(tooFar) .\nstream-batch: -:5:1: \(tooFar) .\n"
+                + "stream-batch: 2 rejected\n"),
+        .batch(
+            "nor three that do not agree", "--time . -t 10s --on-error=skip",
+            "1\n2\n3\n1700000000\n2700000001\n1700000000\n4\n", output: "[1,2,3,4]\n", status: 1,
+            errors: [4, 5, 6].map { "stream-batch: -:\($0):1: \(tooFar) .\n" }.joined()
+                + "stream-batch: 3 rejected\n"),
+        .batch(
+            "some that are too early are late", "--time . -t 10s",
+            "1700000000\n1700000001\n1700000002\n1\n2\n1700000003\n",
+            output: "[1700000000,1700000001,1700000002,1700000003]\n", status: 1,
+            errors: firstLate(4) + lateLines(2)),
+        .batch(
+            "with --late they are not", "--time . -t 10s --late 30000d --max-gap 10d",
+            "1700000000\n1700000001\n1\n2\n3\n4\n",
+            output: "[1,2,3,4]\n[1700000000,1700000001]\n"),
         .batch(
             "wider", "--time . -t 10s --max-gap 20000d", "1700000000\n2700000000\n",
             output: "[1700000000]\n[2700000000]\n"),

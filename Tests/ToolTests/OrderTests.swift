@@ -70,6 +70,22 @@ import Testing
             "data: {\"n\":1.5}\n\ndata: {\"n\":\"2\"}\n\ndata: {\"n\":99999999999999999999}\n\n",
             output: "{\"n\":1.5}\n{\"n\":\"2\"}\n{\"n\":99999999999999999999}\n"),
         .decode(
+            "a sender that begins anew", "-qd --reorder .n --window 2",
+            events(1, 2, 3, 4, 5, 1, 2, 3, 5, 4), output: lines(1, 2, 3, 4, 5, 1, 2, 3, 4, 5)),
+        .decode(
+            "it is told once", "-d --reorder .n --window 2", events(1, 2, 3, 4, 5, 1, 2, 3, 4),
+            output: lines(1, 2, 3, 4, 5, 1, 2, 3, 4),
+            errors: "sse-decode: -:16: number 1 came late\nsse-decode: -:19: number 2 came late\n"
+                + "sse-decode: -:22: the numbers begin anew at 3\n"),
+        .decode(
+            "--by", "-t --reorder .n --by .k",
+            ["a1", "b1", "b3", "a2", "b2"].map {
+                "data: {\"k\":\"\($0.first!)\",\"n\":\($0.last!)}\n\n"
+            }.joined(),
+            output: ["a1", "b1", "a2", "b2", "b3"].map {
+                "{\"k\":\"\($0.first!)\",\"n\":\($0.last!)}\n"
+            }.joined()),
+        .decode(
             "--dedup before --reorder", "-d --dedup --reorder .n", events(1, 3, 3, 2),
             output: lines(1, 2, 3)),
     ]

@@ -105,6 +105,39 @@ import Testing
             usage("--distinct=/~", "option '--distinct': expected ~0 or ~1 in pointer"),
         ]
 
+    /// `.status>=500` was the key `status>`, which no line has, and nothing was kept.
+    @Test(arguments: [
+        (".a>=5", ">="), (".a<=5", "<="), (".a!=5", "!="), (".a==5", "=="), (".a>5", ">"),
+        (".a<5", "<"), (".a > 5", ">"), (".a == 5", "=="), (".a!~b", "!~"), (".a~=b", "~="),
+        (".a.b>=5", ">="), ("/a>=5", ">="), ("/a!=5", "!="), (".\"x>\".a!=5", "!="),
+    ])
+    func operators(_ condition: String, _ name: String) throws {
+        let result = try run("stream-sample", ["--keep", condition, "-p", "1"], "{\"a\":5}\n".utf8)
+        #expect(result.ending == .exit(64))
+        #expect(result.output.isEmpty)
+        #expect(
+            result.errors.hasPrefix(
+                "stream-sample: option '--keep': expected PATH=VALUE, not '\(condition)': "))
+        #expect(result.errors.contains("there are no operators such as \(name)"))
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func noSpaceBeforeTheSign() throws {
+        let result = try run("stream-sample", ["--keep", ".a = 5", "-p", "1"], "{\"a\":5}\n".utf8)
+        #expect(result.ending == .exit(64))
+        #expect(result.errors.contains("no space stands before the ="))
+    }
+
+    /// Keys and values that look like operators, in quotes or where they can be nothing else.
+    @Test(arguments: [
+        ".\"a>b\"=1", ".\"a=b\".\"!\"=1", "/a>b=1", ".[\"<=\"]=1", ".a=>", ".a=b==c",
+        ".a=!", ".a=<5", ".a=\"==\"", ".\"a \"=1",
+    ])
+    func oddConditions(_ condition: String) throws {
+        let result = try run("stream-sample", ["--keep", condition, "-p", "1"], "{}\n".utf8)
+        #expect(result.ending == .exit(0), "\(result.errors)")
+    }
+
     @Test func tooManyPaths() throws {
         let list = { (count: Int) in (0..<count).map { ".a\($0)" }.joined(separator: ",") }
         #expect(try run("stream-sample", "--distinct \(list(64))", "{}\n").text == "{}\n")

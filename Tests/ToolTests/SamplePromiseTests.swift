@@ -59,6 +59,65 @@ import Testing
         #expect(wider.lines.count == 2 && wider.ending == .exit(0))
     }
 
+    /// It was measured from the first line, whatever that said.
+    @Test(arguments: [0, 2_700_000_000], ["--rate 1/s --burst 1", "--adapt 1/s --seed 1"])
+    func aWrongFirstDateIsOverruled(_ first: Int, _ method: String) throws {
+        let times = [first] + (0..<10).map { 1_700_000_000 + $0 }
+        let lines = times.map { "{\"t\":\($0)}\n" }.joined()
+        let result = try run(
+            "stream-sample", "\(method) --time .t --stats", lines)
+        #expect(result.ending == .exit(0))
+        #expect(result.text == lines)
+        #expect(result.stats["late"] == nil)
+        #expect(result.stats["time_jumps"] == 1)
+        let message =
+            "-:2: the times before are too far from those that agree from here on (see --max-gap):"
+            + " going by these\n"
+        #expect(result.errors.contains(message))
+    }
+
+    /// Lines too far behind are counted as late, as before, unless some agree.
+    @Test func tooEarlyLinesAreLate() throws {
+        let times = [1_700_000_000, 1_700_000_001, 1_700_000_002, 1, 2, 1_700_000_003]
+        let result = try run(
+            "stream-sample", "--rate 9/s --time .t -q --stats",
+            times.map { "{\"t\":\($0)}\n" }.joined())
+        #expect(result.ending == .exit(0))
+        #expect(result.lines.count == 6)
+        #expect(result.stats["late"] == 2)
+    }
+
+    /// A host an hour ahead let no line of the others through for an hour.
+    @Test(arguments: ["--rate 1/s --burst 1", "--adapt 1/s"])
+    func eachKeyHasAClock(_ method: String) throws {
+        let lines = (0..<100).flatMap {
+            ["{\"k\":1,\"t\":\($0 + 3600)}\n", "{\"k\":2,\"t\":\($0)}\n"]
+        }
+        let result = try run(
+            "stream-sample", "\(method) --time .t --by .k --seed 1 --stats", lines.joined())
+        #expect(result.ending == .exit(0))
+        #expect(result.stats["late"] == nil)
+        for key in 1...2 {
+            #expect(result.lines.count { $0.hasPrefix("{\"k\":\(key),") } > 90)
+        }
+        // Of one key it is as it was.
+        let one = try run(
+            "stream-sample", "\(method) --time .t --seed 1 --stats -q", lines.joined())
+        #expect(one.stats["late"] == 100)
+    }
+
+    @Test func zonesAndSpellings() throws {
+        let lines = ["2026-01-05 01:00:00,5", "2026-01-05T00:00:01+0000", "2026-01-05T00:00:01.9"]
+            .map { "\"\($0)\"\n" }
+        let result = try run(
+            "stream-sample", "--rate 1/s --burst 1 --time . --time-zone +01:00", lines.joined())
+        #expect(result.ending == .exit(0))
+        #expect(result.lines == [String(lines[0].dropLast())])
+        let early = try run("stream-sample", "--rate 1/s --time .", "\"1969-01-01\"\n")
+        #expect(early.ending == .exit(65))
+        #expect(early.errors == "stream-sample: -:1:1: a time before 1970 at .\n")
+    }
+
     /// A key made of the whole line needs no JSON.
     @Test func keysOfText() throws {
         let log = "b \"\\ud800\na\nb \"\\ud800\n\na\n"

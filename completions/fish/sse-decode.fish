@@ -17,6 +17,8 @@ complete -c sse-decode -l until-event -x -d 'Stop at an event of this type and d
 complete -c sse-decode -l require-end -d 'Exit 76 when an input ends without the end that --until or --until-event names: it was cut off'
 complete -c sse-decode -l fail-on-error -d 'Stop and exit 76 behind an event of type error, or whose data is an object with a member error that is neither null nor false'
 complete -c sse-decode -l reorder -x -d 'Restore the order of the whole numbers at PATH in the data'
+complete -c sse-decode -l by -x -d 'With --reorder: events with different values at PATH in the data have numbers of their own'
+complete -c sse-decode -l by-keys -x -d 'How many values of --by have an order (10000)'
 complete -c sse-decode -l window -x -d 'How many events --reorder holds at the most (64)'
 complete -c sse-decode -l max-wait -x -d 'How long --reorder waits for a missing number (1s)'
 complete -c sse-decode -l join-chunks -d 'Put together what sse-encode --chunk cut'
