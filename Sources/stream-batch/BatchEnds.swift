@@ -9,6 +9,8 @@ extension Batching where D: ~Copyable {
     mutating func recover(_ run: inout Run<BatchOptions>) throws {
         guard let journal else { return }
         let left = journal.takeRecovered()
+        for note in left.notes { run.report.warn(note) }
+        if left.damaged != nil { run.report.gaveUp = true }
         if !left.batches.isEmpty || !left.lines.isEmpty {
             run.report.warn(
                 "an earlier run was cut off: what it left comes first,"
