@@ -110,7 +110,7 @@ final class Session {
         wait(seconds: seconds) { $0.output.count >= expected.utf8.count } && text == expected
     }
 
-    /// True once it waits for something, having taken what there is for it to take.
+    /// True once it waits for something, having taken what there is for it to take, or has ended.
     @discardableResult
     func isAsleep(within seconds: Double = patience) -> Bool {
         let limit = min(now() + seconds, deadline)
@@ -135,7 +135,7 @@ final class Session {
         return true
     }
 
-    /// All its threads wait, says the third field of proc_pid_stat(5).
+    /// All its threads wait, or have ended, says the third field of proc_pid_stat(5).
     private var sleeps: Bool {
         let folder = opendir("/proc/\(pid)/task")
         guard let folder else { return false }
@@ -151,7 +151,7 @@ final class Session {
             var buffer = [UInt8](repeating: 0, count: 512)
             let size = read(descriptor, &buffer, buffer.count)
             let text = String(decoding: buffer[..<max(size, 0)], as: UTF8.self)
-            guard text.contains(") S ") else { return false }
+            guard text.contains(") S ") || text.contains(") Z ") else { return false }
         }
         return true
     }
