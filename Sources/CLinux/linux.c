@@ -174,6 +174,15 @@ uint64_t clinux_monotonic_nanoseconds(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t clinux_birth_time(int fd) {
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 ||
+        !(status.stx_mask & STATX_BTIME)) {
+        return 0;
+    }
+    return (uint64_t)status.stx_btime.tv_sec * 1000000000u + status.stx_btime.tv_nsec;
+}
+
 static posix_spawnattr_t spawn_attributes;
 
 void clinux_watch_children(void) {

@@ -41,6 +41,13 @@ package struct ByteQueue: ~Copyable {
             start: memory + head + range.lowerBound, count: range.count)
     }
 
+    /// The `size` bytes that were consumed last: they are still there while the queue is not empty
+    /// and nothing was appended since. Valid until the queue is changed.
+    package func consumed(_ size: Int) -> UnsafeBufferPointer<UInt8> {
+        precondition(size >= 0 && size <= head)
+        return unsafe UnsafeBufferPointer(start: memory + head - size, count: size)
+    }
+
     @inline(__always)
     package subscript(offset: Int) -> UInt8 {
         precondition(offset >= 0 && offset < tail - head)

@@ -19,6 +19,15 @@ package struct LineReader {
         self.maxLine = maxLine
     }
 
+    /// Goes on in a text of which so many lines were read. `isInLine`: the last of them has not
+    /// ended there, and what is left of it is skipped.
+    package init(maxLine: Int, after number: Int, isInLine: Bool) {
+        self.maxLine = maxLine
+        self.number = number
+        isAtStart = number == 0
+        isDiscarding = isInLine
+    }
+
     /// What a call found.
     package enum Line: Equatable {
         /// The line without its end, at this place in the queue until the next call.

@@ -19,6 +19,13 @@ extension Operand {
     }
 }
 
+/// A regular file that is being read.
+package struct RegularFile {
+    package var descriptor: Int32
+    /// Where reading began.
+    package var start: Int
+}
+
 /// The operands, one after the other: files, or standard input for `-` and for none. gzip is
 /// inflated.
 package struct Input: ~Copyable {
@@ -50,8 +57,12 @@ package struct Input: ~Copyable {
     /// What diagnostics call the current operand.
     package private(set) var name = "-"
     private var descriptor: Int32 = -1
-    /// The device and the inode of the current operand, when it is a regular file.
-    package private(set) var file: (device: UInt64, inode: UInt64)?
+    /// The current operand, when it is a regular file.
+    package private(set) var file: RegularFile?
+    /// An operand that is not there, while others are, is told and passed over: it may be a log
+    /// that is just being rotated.
+    package var passesOverMissing = false
+    private var wasOpened = false
     /// The current operand is a regular file, and what is behind its end may still be written.
     package var mayGrow: Bool { file != nil && inflater == nil }
     /// A regular file is always ready; its size tells when the work will be done.
@@ -83,8 +94,7 @@ package struct Input: ~Copyable {
             let operand = operands.removeFirst()
             name = operand.name
             do {
-                try open(operand)
-                return true
+                if try open(operand) { return true }
             } catch let failure as Failure where !report.stopsAtBadInput {
                 report.passOver(failure)
             }
@@ -92,9 +102,19 @@ package struct Input: ~Copyable {
         return false
     }
 
-    private mutating func open(_ operand: Operand) throws {
+    /// False when the operand is one to pass over.
+    private mutating func open(_ operand: Operand) throws -> Bool {
         descriptor = name == "-" ? 0 : clinux_open_input(operand.path)
-        if descriptor < 0 { throw Failure(.noInput, errno: errno, name) }
+        if descriptor < 0 {
+            let code = errno
+            let failure = Failure(.noInput, errno: code, name)
+            guard code == ENOENT, passesOverMissing, wasOpened || !operands.isEmpty else {
+                throw failure
+            }
+            report.warn(failure.message)
+            return false
+        }
+        wasOpened = true
         var status = stat()
         fileSize = nil
         file = nil
@@ -105,7 +125,8 @@ package struct Input: ~Copyable {
             }
             if status.st_mode & S_IFMT == S_IFREG {
                 fileSize = Int(status.st_size)
-                file = (UInt64(status.st_dev), UInt64(status.st_ino))
+                file = RegularFile(
+                    descriptor: descriptor, start: max(0, lseek(descriptor, 0, SEEK_CUR)))
                 posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
             }
             isSmallPipe = status.st_mode & S_IFMT == S_IFIFO
@@ -117,6 +138,17 @@ package struct Input: ~Copyable {
         inflater = nil
         raw.removeAll()
         report.info("reading \(name)")
+        return true
+    }
+
+    /// Goes on at an offset in a regular file of which nothing was read yet, and which is not
+    /// compressed.
+    package mutating func seek(to offset: Int) throws {
+        guard lseek(descriptor, offset, SEEK_SET) == offset else {
+            throw Failure(.inputOutput, errno: errno, name)
+        }
+        isProbing = false
+        startBytes -= offset
     }
 
     private mutating func closeCurrent() {

@@ -7,6 +7,7 @@ func batch(_ run: inout Run<BatchOptions>) throws -> ExitStatus {
     let settings = run.settings
     try settings.check(command: run.command)
     let form = Form(settings)
+    run.input.passesOverMissing = settings.delivery.resumes
     if let file = settings.delivery.redelivered {
         try redeliver(file, form, &run)
     } else if run.command.isEmpty && settings.delivery.shellLine == nil {
@@ -86,23 +87,25 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
 
     mutating func readInputs(_ run: inout Run<BatchOptions>) throws {
         while try !destination.hasFailed && run.openInput() {
-            var lines = LineReader(maxLine: run.settings.common.maxLine)
             queue.removeAll()
-            progress = Progress(in: run.input.file, journal)
+            var isCopy = false
+            progress = try Progress(&run, journal, isCopy: &isCopy)
+            if isCopy { continue }
+            var lines = progress.lines(maxLine: run.settings.common.maxLine)
             reading: while !destination.hasFailed {
                 run.input.watched.removeAll(keepingCapacity: true)
                 destination.watch(&run.input.watched)
+                let before = queue.count
                 let arrival = try run.input.read(into: &queue, deadline: deadline)
                 now = monotonicNanoseconds() &- epoch
                 try expire(&run)
                 switch arrival {
                 case .bytes, .end:
-                    let mayGrow = resumes && run.input.mayGrow
+                    if try isReplaced(before, &run) { break reading }
+                    progress.arrived(&queue, after: before)
+                    let mayGrow = resumes && run.input.file != nil && !progress.isCompressed
                     try take(&lines, atEnd: arrival == .end && !mayGrow, &run)
-                    if arrival == .end {
-                        progress.warnWhenShort(run.input.name, run.report)
-                        break reading
-                    }
+                    if arrival == .end { break reading }
                 case .timeout, .request: break
                 case .stopped: return
                 }
@@ -116,6 +119,20 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
         }
     }
 
+    /// True when the file was truncated while it was read: what was read since, if anything, is
+    /// taken away again.
+    private mutating func isReplaced(
+        _ before: Int, _ run: inout Run<BatchOptions>
+    ) throws -> Bool {
+        guard try progress.isReplaced(queue, before: before) else { return false }
+        queue.truncate(before)
+        run.report.warn(
+            "\(run.input.name): was truncated while it was read"
+                + (resumes ? ": the next run reads what is in it" : "; what is in it is not read"))
+        if !resumes { run.report.gaveUp = true }
+        return true
+    }
+
     /// When something is due by the clock, in nanoseconds of the monotonic one.
     private var deadline: UInt64? {
         let closes = hasEventTime ? nil : open.deadline
@@ -127,8 +144,12 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
     private mutating func take(
         _ lines: inout LineReader, atEnd: Bool, _ run: inout Run<BatchOptions>
     ) throws {
+        var isDone = false
+        progress.begin(queue)
         defer {
             tellCounts(run.report)
+            // The last line may be a bad one, which ends the run.
+            progress.reached(isDone ? lines.number : lines.number - 1, queue)
             progress.record(in: journal)
         }
         while true {
@@ -140,7 +161,6 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
             switch lines.next(&queue, atEnd: atEnd) {
             case .line(let range):
                 let bytes = queue.bytes(range)
-                if progress.passesOver(bytes, number: lines.number) { continue }
                 if !keepsBlank && bytes.isBlank { continue }
                 read += 1
                 let place = Place(run.input.name, line: lines.number)
@@ -151,14 +171,13 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
                     try run.report.reject(place, error.reason, raw: bytes)
                 }
             case .tooLong(let range):
-                if progress.passesOver(queue.bytes(range), number: lines.number) { continue }
                 read += 1
                 try run.report.reject(
                     Place(run.input.name, line: lines.number),
                     "line longer than \(range.count) bytes (see --max-line)",
                     raw: queue.bytes(range))
             case .more:
-                progress.reached(lines.number)
+                isDone = true
                 return
             }
         }
@@ -278,6 +297,8 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
     mutating func recover(_ run: inout Run<BatchOptions>) throws {
         guard let journal else { return }
         let left = journal.takeRecovered()
+        for note in left.notes { run.report.warn(note) }
+        if left.damaged != nil { run.report.gaveUp = true }
         if !left.batches.isEmpty || !left.lines.isEmpty {
             run.report.warn(
                 "an earlier run was cut off: what it left comes first,"

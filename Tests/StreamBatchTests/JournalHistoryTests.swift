@@ -42,11 +42,13 @@ import Testing
                 now.merge(ids[0], into: ids[1])
                 journal.merge(ids[0], into: ids[1])
             case 80..<87:
+                let number = Int.random(in: 1...4, using: &random)
                 let position = Position(
-                    device: 1, inode: random.next() % 4, lines: Int(random.next() >> 1),
-                    hash: random.next())
-                now.positions[position.inode] = position
-                journal.accepted(position)
+                    offset: Int(random.next() >> 1), lines: Int(random.next() >> 1),
+                    head: random.next(), tail: random.next(), inode: random.next(),
+                    born: random.next())
+                now.positions[number] = position
+                journal.positions.set(number, position)
             default:
                 try write()
             }

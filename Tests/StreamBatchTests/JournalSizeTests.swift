@@ -21,7 +21,7 @@ import Testing
             for _ in 0..<1000 { journal!.append(Self.line, to: id) }
             journal!.append("line \(seq)", to: old)
             journal!.close(id, seq: seq, count: 1000)
-            journal!.accepted(Position(device: 1, inode: 1, lines: 1001 * seq, hash: 1))
+            journal!.positions.set(1, .at(1001 * seq))
             try journal!.write()
             journal!.finish(id)
             largest = max(largest, try place.bytes().count)
@@ -34,7 +34,7 @@ import Testing
         #expect(recovered.batches.map(\.seq) == [1])
         #expect(recovered.text == (2...200).map { "line \($0)\n" }.joined())
         #expect(journal!.lastSeq == 200)
-        #expect(journal!.position(device: 1, inode: 1)?.lines == 200_200)
+        #expect(journal!.position(1)?.offset == 200_200)
     }
 
     /// As long as more than half of it is needed, the file is not written anew.
@@ -85,7 +85,7 @@ import Testing
             let before = try place.bytes()
             let earlier = limitFiles(to: rlim_t(before.count + 100))
             for _ in 0..<10 { journal!.append(Self.line, to: first) }
-            journal!.accepted(Position(device: 1, inode: 1, lines: 11, hash: 1))
+            journal!.positions.set(1, .at(11))
             for _ in 0..<2 {
                 let failure = #expect(throws: Failure.self) { try journal!.write() }
                 #expect(failure?.status == .inputOutput)

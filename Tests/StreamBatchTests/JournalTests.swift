@@ -14,8 +14,8 @@ import Testing
         journal.append("", to: one)
         journal.append(" +2", to: two)
         journal.append("x", to: one)
-        journal.accepted(Position(device: 1, inode: 2, lines: 3, hash: 0xFF))
-        journal.accepted(Position(device: 1, inode: 2, lines: 4, hash: 0xFF))
+        journal.positions.set(2, .at(3))
+        journal.positions.set(2, .at(4))
         journal.close(one, seq: 7, key: "\"a \\\" b\"", count: 3)
         journal.merge(two, into: journal.open())
         journal.close(3, seq: 8, summary: "\"count\":1")
@@ -26,7 +26,7 @@ import Testing
             .replacing(/(#\d+) [0-9a-f]{32}\n/, with: { "\($0.1) RUN\n" })
         #expect(
             text == """
-                stream-batch journal 1
+                stream-batch journal 2
                 #0 RUN
                 ;
                 +1
@@ -40,7 +40,7 @@ import Testing
                 >2 3
                 %3 "count":1
                 =3 8 1 1 2\(" ")
-                @1 2 4 ff
+                &2 4 4 ff 1f 5 6
                 ;
                 .1
                 ;
@@ -89,90 +89,72 @@ import Testing
         let id = journal!.open()
         journal!.append("a", to: id)
         journal!.close(id, seq: 41)
-        journal!.accepted(Position(device: 1, inode: 2, lines: 3, hash: 4))
+        journal!.positions.set(1, .at(3))
         try journal!.write()
         journal!.finish(id)
         try journal!.end()
         let text = try place.text().replacing(/;[0-9a-f]{1,16}\n/, with: ";\n")
             .replacing(/(#\d+) [0-9a-f]{32}\n/, with: { "\($0.1) RUN\n" })
-        #expect(text == "stream-batch journal 1\n#41 RUN\n;\n")
+        #expect(text == "stream-batch journal 2\n#41 RUN\n;\n")
         journal = nil
         journal = try place.open()
         #expect(journal!.lastSeq == 41)
-        #expect(journal!.position(device: 1, inode: 2) == nil)
+        #expect(journal!.position(1) == nil)
         let recovered = journal!.takeRecovered()
         #expect(recovered.batches.isEmpty && recovered.lines.isEmpty && recovered.torn == 0)
     }
 
-    /// A second operand that is the same file begins at its start.
-    @Test func positionsAreOfTheEarlierRun() throws {
+    @Test func positionsStay() throws {
         let place = JournalPlace()
-        let position = Position(device: .max, inode: .max, lines: .max, hash: .max)
+        let largest = Position(
+            offset: .max, lines: .max, head: .max, tail: .max, inode: .max, born: .max)
         var journal: Journal? = try place.open()
-        journal!.accepted(position)
-        #expect(journal!.position(device: .max, inode: .max) == nil)
+        journal!.positions.set(.max, largest)
         try journal!.write()
         journal = nil
         journal = try place.open()
-        #expect(journal!.position(device: .max, inode: .max) == position)
-        #expect(journal!.position(device: .max, inode: 1) == nil)
-    }
-
-    /// A byte that changed, anywhere, is noticed; the file is left alone.
-    @Test func damage() throws {
-        let place = JournalPlace()
-        var journal: Journal? = try place.open()
-        for number in 1...3 {
-            journal!.append("line \(number)", to: journal!.open())
-            try journal!.write()
-        }
+        #expect(journal!.position(.max) == largest)
+        try journal!.end(keepsPositions: true)
         journal = nil
-        let good = try place.bytes()
-        for index in good.indices {
-            var bytes = good
-            bytes[index] ^= 1
-            // Without a seal the last entry may as well be a write that was cut off.
-            let lastFeed = good.dropLast().lastIndex(of: 10)!
-            if [lastFeed, lastFeed + 1, good.count - 1].contains(index) { continue }
-            try place.write(bytes)
-            let failure = #expect(throws: Failure.self, "byte \(index)") { try place.open() }
-            #expect(failure?.status == .badData)
-            #expect(failure?.place?.input == place.file)
-            // The next seal tells, unless a record cannot even be read.
-            let line = good[..<index].count { $0 == 10 } + 1
-            #expect((line...line + 3).contains(failure?.place?.line ?? 0), "byte \(index)")
-            #expect(try place.bytes() == bytes)
-        }
-        for text in ["", "stream-batch journal 2\n", "stream-batch journ", "{\"a\":1}\n"] {
-            try place.write(Array(text.utf8))
-            let failure = #expect(throws: Failure.self) { try place.open() }
-            #expect(failure?.status == .badData)
-            #expect(failure?.place?.line == 1)
-            #expect(try place.text() == text)
-        }
+        #expect(try place.open().position(.max) == largest)
     }
 
-    /// A file with records behind the last seal, whole and in part, is cut there.
-    @Test func tornTail() throws {
+    /// Those of files that nobody reads any more go when there are too many, the oldest first.
+    @Test func positionsAreBounded() throws {
         let place = JournalPlace()
         var journal: Journal? = try place.open()
-        journal!.append("a", to: journal!.open())
+        for number in 1...(Positions.kept + 3) { journal!.positions.set(number, .at(number)) }
+        let file = FileContents.Identity(device: 1, inode: 5, born: 6)
+        journal!.positions.claim(2, file)
+        try journal!.end(keepsPositions: true)
+        journal = nil
+        journal = try place.open()
+        let kept = Set(journal!.positions.unclaimed.map(\.number))
+        #expect(kept == Set([2]).union(5...(Positions.kept + 3)))
+        // What was read in that run is the youngest now.
+        for number in 2000..<2001 { journal!.positions.set(number, .at(number)) }
+        try journal!.end(keepsPositions: true)
+        journal = nil
+        journal = try place.open()
+        #expect(journal!.position(2) != nil && journal!.position(5) == nil)
+    }
+
+    /// Places of version 1 stay until they are known in the present form.
+    @Test func positionsOfVersion1() throws {
+        let place = JournalPlace()
+        let old = OldPosition(device: 1, inode: 2, lines: 3, hash: 0xFF)
+        try place.write(["@1 2 3 ff\n"], head: "stream-batch journal 1\n")
+        var journal: Journal? = try place.open()
+        #expect(journal!.positions.old(inode: 2) == [old])
+        try journal!.end(keepsPositions: true)
+        #expect(try place.text().hasPrefix("stream-batch journal 2\n#0\n@1 2 3 ff\n;"))
+        journal = nil
+        journal = try place.open()
+        #expect(journal!.positions.old(inode: 2) == [old])
+        journal!.positions.replace(old)
         try journal!.write()
         journal = nil
-        let good = try place.bytes()
-        for tail in ["+2\n b\n c", "+", "+1\n x\n", ";", ";0123", "\0\0\0\0"] {
-            try place.write(good + Array(tail.utf8))
-            let again = try place.open()
-            let recovered = again.takeRecovered()
-            #expect(recovered.text == "a\n")
-            #expect(recovered.torn == tail.utf8.count)
-            #expect(try place.bytes() == good)
-        }
-        for tail in ["+2\n b\n? c", "b\n", "+x\n", "+99999999999999999999\n", "\n"] {
-            try place.write(good + Array((tail + "\n").utf8))
-            let failure = #expect(throws: Failure.self, "\(tail)") { try place.open() }
-            #expect(failure?.status == .badData)
-        }
+        #expect(try place.open().positions.old(inode: 2).isEmpty)
     }
 
     @Test func folder() throws {

@@ -225,27 +225,66 @@ import Testing
         #expect(try place.run("-n 1 --journal j", "cat", "2\n").ending == .exit(0))
     }
 
-    @Test func aDamagedJournalIsLeftAlone() throws {
-        #expect(try place.run("-n 2 --journal j", "exit 1", numbers(1...9)).ending == .exit(69))
-        let whole = try place.folder.read("j/journal")
-        for (damaged, line) in [
-            ("something else\n" + whole, 1), ("", 0),
-            (whole.replacing("\n 4\n", with: "\n 5\n"), nil),
-            (whole.replacing("\n+2\n", with: "\nx\n"), nil),
-        ] as [(String, Int?)] {
-            _ = try place.folder.write(damaged, to: "j/journal")
+    @Test func somethingElseIsLeftAlone() throws {
+        _ = try place.shell("mkdir j")
+        for other in ["something else\n", "stream-batch journal 3\n", "{\"a\":1}\n;0\n"] {
+            _ = try place.folder.write(other, to: "j/journal")
             let result = try place.run("-n 2 --journal j", "touch started", "10\n")
-            #expect(result.ending == .exit(65), "\(damaged)")
-            #expect(result.errors.hasPrefix("stream-batch: j/journal"))
-            if let line, line > 0 { #expect(result.errors.contains("j/journal:\(line)")) }
-            #expect(try place.folder.read("j/journal") == damaged)
+            #expect(result.ending == .exit(65), "\(other)")
+            #expect(
+                result.errors == "stream-batch: j/journal:1: not a journal that this version of"
+                    + " stream-batch can read\n")
+            #expect(try place.folder.read("j/journal") == other)
             #expect(!place.has("started"))
         }
-        // What was not written to its end is no damage.
+    }
+
+    /// It refused to run, and what was sound in it waited, too.
+    @Test func aDamagedJournalIsKept() throws {
+        #expect(try place.run("-n 2 --journal j", "exit 1", numbers(1...9)).ending == .exit(69))
+        let whole = try place.folder.read("j/journal")
+        for damaged in [
+            "", whole.replacing("\n 4\n", with: "\n 5\n"), whole.replacing("\n+2\n", with: "\nx\n"),
+        ] {
+            _ = try place.folder.write(damaged, to: "j/journal")
+            let result = try place.run("-n 2 -f lines --journal j", "cat", "10\n")
+            #expect(result.ending == .exit(1), "\(damaged)")
+            #expect(result.errors.contains("stream-batch: j/journal"))
+            #expect(result.errors.contains("damaged"))
+            #expect(result.errors.contains("the damaged journal is j/journal.damaged now"))
+            #expect(result.text.hasSuffix("10\n"))
+            #expect(try place.folder.read("j/journal.damaged") == damaged)
+            _ = try place.shell("rm j/journal.damaged")
+        }
+        // What was not written to its end is no damage, but told.
         _ = try place.folder.write(whole + "+77\n 1", to: "j/journal")
         let result = try place.run("-n 2 -f lines --journal j", "cat", "10\n")
         #expect(result.ending == .exit(0))
         #expect(result.text == numbers(1...10))
+        let line = whole.count { $0 == "\n" } + 1
+        #expect(
+            result.errors.contains(
+                "stream-batch: j/journal:\(line): the last 6 bytes, from byte"
+                    + " \(whole.utf8.count + 1) on, were not written to their end"))
+    }
+
+    /// Damage to what was read of a file: its lines are read again.
+    @Test func linesOfAFileOutliveDamage() throws {
+        _ = try place.folder.write(numbers(1...9), to: "in")
+        #expect(try place.run("-n 2 --journal j in", "exit 1").ending == .exit(69))
+        let whole = try place.folder.read("j/journal")
+        _ = try place.folder.write(whole.replacing("\n 4\n", with: "\n 5\n"), to: "j/journal")
+        let result = try place.run("-n 2 -f lines --journal j in", "cat")
+        #expect(result.ending == .exit(1))
+        #expect(Set(result.lines) == Set((1...9).map { "\($0)" }))
+    }
+
+    /// Commands have neither the journal nor the input.
+    @Test func commandsDoNotInherit() throws {
+        _ = try place.folder.write(numbers(1...3), to: "in")
+        let result = try place.run("-n 2 --journal j --resume in", "ls -l /proc/self/fd")
+        #expect(result.ending == .exit(0))
+        #expect(!result.text.contains("/j/") && !result.text.contains("/in\n"))
     }
 
     @Test(arguments: [

@@ -36,6 +36,8 @@ void clinux_enlarge_pipe(int fd);
 /* fcntl(F_GETFD): -1 when fd is closed. */
 int clinux_is_open(int fd);
 uint64_t clinux_monotonic_nanoseconds(void);
+/* When the file was made, in nanoseconds since 1970; 0 where the file system does not tell. */
+uint64_t clinux_birth_time(int fd);
 
 /* A command that runs, and the ends of the pipes to which it writes. */
 struct clinux_child {

@@ -188,13 +188,61 @@ let journaling = #"""
     .Fl Fl resume
     what is new in them.
     .Pp
-    Positions in regular files are recorded with their lines.
-    The file is text.
+    Places in regular files are recorded with their lines.
+    The file is text, and like all others in DIR only its owner can read it.
     It takes at most 64 MiB, or twice what waits, and a little.
     Only one run can use DIR at a time (exit 73).
-    A journal that is damaged is left alone (exit 65); move it away to start without it.
+    A journal that is found cut off, as by a full disk or a power failure, is told with the place;
+    what was not written to its end did not count.
+    One that is damaged is kept as
+    .Pa DIR/journal.damaged ,
+    or with a number when there is one, and the run goes on and exits 1 at the end: what is sound
+    is delivered, whether it stands before the damage or after it, and files are read again from
+    where they were before it, so that their lines may come twice; lines of a pipe may be missing,
+    and are in that file.
+    Something that is no journal, or one of a later version, is left alone (exit 65).
     Opening it takes some times as much memory as it has lines that wait.
     Without
     .Fl Fl journal-sync
     it survives the death of the process, not of the machine.
+    .Ss Files that grow and are rotated
+    .Fl Fl resume
+    knows a file by what is in it: the 64 KiB before the place up to which it was read, and its
+    first 4 KiB.
+    Name, inode and device do not matter: a file that was renamed, moved, copied or compressed goes
+    on where it was; one that is shorter, or differs there, is another file and is read from its
+    start, also when it has the name and the inode of the one before.
+    Of the file itself only what is new is read, of a compressed one all.
+    .Pp
+    Give all files that a rotation may have put lines into since the last run, the oldest first:
+    .Li log.1 log
+    when a run comes between any two rotations,
+    .Li log.2.gz log.1 log
+    when two may come between two runs.
+    An operand that is not there, as in the middle of a rotation, is told and passed over as long
+    as there is another one (exit 66 when there is none).
+    What this comes to:
+    .Bl -bullet
+    .It
+    A file that is being copied or compressed holds the beginning of another one and nothing else;
+    it is told, and left to the next run.
+    .It
+    With
+    .Li copytruncate
+    what a program writes between the copy and the truncation is lost before anybody can read it.
+    A file that is truncated while it is read is left to the next run, and so is what was not read
+    of it, in the copy.
+    .It
+    Less than 1 KiB may be what every such file begins with.
+    A file of which no more was read is known by its inode and its time of birth, too, and when it
+    is copied or compressed then, these lines come twice.
+    .It
+    Two files that hold the same lines up to there are two when both were given from the beginning;
+    one that is given later, and has all that was read of another one, is a copy of it.
+    .It
+    A last line without a line feed is not taken before it has one, but from a compressed file.
+    .It
+    The places of 1000 files are remembered, besides those that a run reads: one that was not given
+    for so long is read from its start again.
+    .El
     """#

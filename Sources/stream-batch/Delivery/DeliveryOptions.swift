@@ -192,8 +192,8 @@ private var journalOptions: [Option<BatchOptions>] {
             },
             "With --journal: read of files what was not read before, also when the run before came"
                 + " to their end, and no last line that has no line feed yet: for logs that grow."
-                + " A file is known by its inode and its first line, so give the rotated one,"
-                + " too."),
+                + " A file is known by what is in it, also renamed or compressed, so give the"
+                + " rotated one, too: log.1 log."),
         .set(
             nil, "journal-sync",
             {

@@ -25,10 +25,6 @@ final class Journal {
     /// From this size on a file is rewritten when at most half of it is still needed.
     static let compactedSize = 64 << 20
 
-    /// Positions of so many files are kept, also of those that a run did not read: a log may be
-    /// rotated while it is read.
-    static let keptPositions = 1000
-
     private let folder: JournalFolder
     private let syncs: Bool
     private let limit: Int
@@ -47,12 +43,8 @@ final class Journal {
     private(set) var lastSeq = 0
     /// What BATCH_RUN says, as long as there is this journal.
     private(set) var run = newRunID()
-    private var positions: [JournalFileID: Position] = [:]
-    private let earlierPositions: [JournalFileID: Position]
-    /// Files whose position changed since the last write.
-    private var moved: Set<JournalFileID> = []
-    /// The files of this run.
-    private var read: Set<JournalFileID> = []
+    /// How far files were read. What is set there counts with the lines of the same `write()`.
+    var positions = Positions()
     /// The file is not rewritten before it has this size: an attempt failed.
     private var nextAttempt = 0
     private var recovered = Recovered()
@@ -65,7 +57,6 @@ final class Journal {
         self.syncs = syncs
         self.limit = limit
         guard let found = try JournalFile.existing(path + "/journal") else {
-            earlierPositions = [:]
             // Stands in until the first one that is whole has the name.
             file = try JournalFile.new(path + "/journal.new")
             try rewrite()
@@ -73,15 +64,13 @@ final class Journal {
             return
         }
         let recovery = try JournalRecovery(found)
-        earlierPositions = recovery.positions
         file = found
         try take(recovery)
     }
 
     private func take(_ recovery: JournalRecovery) throws {
-        recovered = Recovered(
-            batches: recovery.closed, lines: recovery.openLines, torn: file.size - recovery.end)
-        try file.cut(to: recovery.end)
+        recovered = Recovered(batches: recovery.closed, lines: recovery.openLines)
+        recovered.notes = recovery.notes
         orphans = recovery.open
         batches = recovery.traces.mapValues(\.live)
         liveBytes = batches.values.reduce(0) { $0 + $1.bytes }
@@ -94,8 +83,27 @@ final class Journal {
             run = recovery.run
         }
         lastID = recovery.lastID
+        if !recovery.damages.isEmpty {
+            try putAside(recovery)
+            return
+        }
+        recovered.torn = file.size - recovery.end
+        try file.cut(to: recovery.end)
         // The earlier run may have left that to the system.
         if syncs { try file.sync() }
+    }
+
+    /// A damaged file gets another name, and one with all that is sound takes its place. At each
+    /// moment there is one or the other.
+    private func putAside(_ recovery: JournalRecovery) throws {
+        let name = try folder.keepDamaged(file)
+        recovered.damaged = name
+        recovered.notes.append(
+            "the damaged journal is \(name) now; what is sound in it comes, and lines of files"
+                + " that counted from there on are read again; batches are numbered from"
+                + " \(recovery.lastSeq + 1) on")
+        try rewrite(without: recovery.incomplete)
+        try folder.sync()
     }
 
     /// What an earlier run left behind, once. All of its lines must be appended before the next
@@ -105,12 +113,6 @@ final class Journal {
         orphans = []
         defer { recovered = Recovered() }
         return recovered
-    }
-
-    /// How far the earlier run had read a file, which this one reads.
-    func position(device: UInt64, inode: UInt64) -> Position? {
-        read.insert(JournalFileID(device: device, inode: inode))
-        return earlierPositions[JournalFileID(device: device, inode: inode)]
     }
 
     // MARK: Recording
@@ -179,13 +181,6 @@ final class Journal {
         buffer.appendRecord(".", id)
     }
 
-    /// So much of a file was read. Counts with the lines of the same `write()`.
-    func accepted(_ position: Position) {
-        let file = JournalFileID(position)
-        positions[file] = position
-        moved.insert(file)
-    }
-
     // MARK: Writing
 
     /// The last `write()` failed: what was recorded since the one before is not in the file.
@@ -194,9 +189,9 @@ final class Journal {
     /// From here on what was recorded counts. When that fails, it is kept for the next time.
     func write() throws {
         endRun()
-        if buffer.isEmpty && moved.isEmpty { return }
+        if buffer.isEmpty && !positions.hasMoved { return }
         let size = buffer.count
-        for file in moved { buffer.appendRecord(positions[file]!) }
+        positions.appendMoved(to: &buffer)
         buffer.appendSeal()
         do {
             try file.append(buffer.bytes)
@@ -207,7 +202,7 @@ final class Journal {
         }
         isBroken = false
         buffer.removeAll()
-        moved.removeAll(keepingCapacity: true)
+        positions.written()
         // A batch that is done only on this side of a power failure is delivered again: better
         // than to wait for the disk once more.
         if syncs && hasNews { try file.sync() }
@@ -220,11 +215,7 @@ final class Journal {
     func end(keepsPositions: Bool = false) throws {
         try write()
         precondition(batches.isEmpty, "a batch that is not done")
-        if !keepsPositions {
-            positions = [:]
-        } else if positions.count > Self.keptPositions {
-            positions = positions.filter { read.contains($0.key) }
-        }
+        if keepsPositions { positions.trim() } else { positions.forget() }
         try rewrite()
         try folder.sync()
     }
@@ -243,17 +234,18 @@ final class Journal {
 
     /// Puts a file without anything that is done in the place of the present one. The folder is
     /// to be synchronised then.
-    private func rewrite() throws {
+    private func rewrite(without incomplete: Set<Int>? = nil) throws {
         let path = folder.path + "/journal"
         let temporary = path + ".new"
         do {
             var new = try JournalFile.new(temporary)
             if let start = batches.values.map(\.start).min() {
-                try JournalCopy(of: batches).copy(file, from: start, to: &new)
+                try JournalCopy(of: batches, incomplete: incomplete)
+                    .copy(file, from: start, to: &new)
             }
             var queue = ByteQueue()
             queue.appendRecord(lastSeq: lastSeq, run: run)
-            for position in positions.values { queue.appendRecord(position) }
+            positions.append(to: &queue)
             queue.appendSeal()
             try new.append(queue.bytes)
             try new.sync()

@@ -1,4 +1,5 @@
 import StreamCodec
+import StreamTool
 
 /// Chooses the records that are still needed. They stay in their order: that of the lines of one
 /// batch may be another than that in which lines came.
@@ -11,7 +12,12 @@ struct JournalCopy {
     /// Those with lines, and the batches that were merged into them.
     private let lineIDs: Set<Int>
 
-    init(of batches: [Int: JournalBatch]) {
+    /// Of a damaged file: what is not sound is left out, and so is that these batches were closed,
+    /// for lines of theirs are missing.
+    private let incomplete: Set<Int>?
+
+    init(of batches: [Int: JournalBatch], incomplete: Set<Int>? = nil) {
+        self.incomplete = incomplete
         ids = Set(batches.keys)
         var lineIDs: Set<Int> = []
         for (id, batch) in batches where !batch.hasSummary {
@@ -35,12 +41,17 @@ struct JournalCopy {
                 case .line: break
                 case .merge(_, let other): isNeeded = lineIDs.contains(other)
                 case .summary(let id): isNeeded = ids.contains(id)
-                case .close(let closing): isNeeded = ids.contains(closing.id)
-                case .done, .position, .lastSeq, .seal: isNeeded = false
+                case .close(let closing):
+                    isNeeded =
+                        ids.contains(closing.id) && incomplete?.contains(closing.id) != true
+                case .done, .position, .oldPosition, .lastSeq, .seal: isNeeded = false
                 }
                 if isNeeded { queue.append(reader.bytes) }
             }
             if queue.count >= Self.step { try write(&queue, to: &new) }
+        }
+        if incomplete == nil, let note = try reader.notes().first {
+            throw Failure(.badData, note)
         }
         try write(&queue, to: &new)
     }

@@ -5,9 +5,22 @@ import StreamTool
 
 /// The file of a journal, open for reading and for writing at its end.
 struct JournalFile: ~Copyable {
-    /// What every journal begins with.
-    static var head: StaticString { "stream-batch journal 1\n" }
+    /// What every journal begins with. Version 1 had other places of files.
+    static var head: StaticString { "stream-batch journal 2\n" }
+    static var earlierHead: StaticString { "stream-batch journal 1\n" }
     static var headSize: Int { head.utf8CodeUnitCount }
+
+    /// It was one, cut off or with a byte or two that changed; but not of a later version.
+    static func isDamagedHead(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        let head = UnsafeBufferPointer(start: head.utf8Start, count: headSize)
+        let differences = bytes.indices.filter { bytes[$0] != head[$0] }
+        if bytes.count < headSize {
+            return differences.isEmpty
+        }
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        let isVersion = differences == [headSize - 2] && digits.contains(bytes[headSize - 2])
+        return differences.count <= 2 && !isVersion
+    }
 
     private(set) var path: String
     let descriptor: Int32
@@ -79,6 +92,22 @@ struct JournalFile: ~Copyable {
         size = end
     }
 
+    /// Writes all of it to a new file, and closes that.
+    func copy(to descriptor: Int32, _ name: String) throws {
+        defer { close(descriptor) }
+        var offset = 0
+        var queue = ByteQueue(capacity: 1 << 20)
+        while true {
+            let count = pread(self.descriptor, queue.reserve(1 << 20), 1 << 20, offset)
+            if count < 0 { throw Failure(.inputOutput, errno: errno, path) }
+            if count == 0 { break }
+            queue.commit(count)
+            offset += count
+            try writeAll(&queue, to: descriptor, name: name)
+        }
+        if fsync(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, name) }
+    }
+
     /// Waits until all that was written is on the disk.
     func sync() throws {
         if fdatasync(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, path) }
@@ -126,6 +155,34 @@ struct JournalFolder: ~Copyable {
         close(lock)
         if code != EACCES && code != EAGAIN { throw Failure(.cannotCreate, errno: code, name) }
         throw Failure(.cannotCreate, "\(path): in use by another stream-batch")
+    }
+
+    /// Gives the journal a second name, by which it stays. Returns that.
+    func keepDamaged(_ file: borrowing JournalFile) throws -> String {
+        var number = 1
+        while true {
+            let name = path + "/journal.damaged" + (number == 1 ? "" : ".\(number)")
+            if link(file.path, name) == 0 { return name }
+            var code = errno
+            // A file system without second names.
+            if code == EPERM || code == EOPNOTSUPP || code == ENOSYS {
+                let copy = clinux_open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+                code = errno
+                if copy >= 0 {
+                    try file.copy(to: copy, name)
+                    return name
+                }
+            }
+            if code != EEXIST || number == 1000 { throw Failure(.cannotCreate, errno: code, name) }
+            // A run that was cut off has done it.
+            var (new, old) = (stat(), stat())
+            if fstat(file.descriptor, &new) == 0, lstat(name, &old) == 0,
+                new.st_dev == old.st_dev, new.st_ino == old.st_ino
+            {
+                return name
+            }
+            number += 1
+        }
     }
 
     /// Waits until the names in the folder are on the disk.

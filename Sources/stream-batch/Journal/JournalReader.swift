@@ -3,9 +3,11 @@ import StreamCodec
 import StreamTool
 
 /// The records in a journal, entry by entry. What stands behind the last seal was not written to
-/// its end, and is passed over.
+/// its end, and is passed over; so is what is damaged, up to where an entry is whole again.
 struct JournalReader: ~Copyable {
     private static let step = 256 << 10
+    /// A second's work or less; behind damage in a longer file more is given up.
+    private static let hashedLimit = 4 << 30
 
     private let descriptor: Int32
     private let path: String
@@ -20,6 +22,14 @@ struct JournalReader: ~Copyable {
     /// Where the record that was read last is, with its LF, and where its text is.
     private var range = 0..<0
     private var textRange = 0..<0
+    /// What was passed over because it is not as it was written, and the highest seq that can
+    /// still be read there.
+    private(set) var damages: [Range<Int>] = []
+    private(set) var damagedSeq = 0
+    /// Bytes behind the last seal that were not written to their end.
+    private(set) var torn = 0
+    /// Bytes that were hashed to find out where entries begin again.
+    private var hashed = 0
 
     /// Reads from `offset` on, where an entry begins, or from the start.
     init(_ file: borrowing JournalFile, from offset: Int? = nil) throws {
@@ -38,13 +48,19 @@ struct JournalReader: ~Copyable {
     private mutating func readHead() throws {
         let size = JournalFile.headSize
         while queue.count < size, try fill() {}
-        guard queue.bytes(0..<min(size, queue.count)).isEqual(to: JournalFile.head) else {
+        let found = queue.bytes(0..<min(size, queue.count))
+        if found.isEqual(to: JournalFile.head) || found.isEqual(to: JournalFile.earlierHead) {
+            queue.consume(size)
+            offset = size
+        } else if JournalFile.isDamagedHead(found) {
+            // Also when nothing is left of it.
+            noteDamage(0..<found.count)
+            drop(found.count)
+        } else {
             throw Failure(
                 .badData, "not a journal that this version of stream-batch can read",
                 at: Place(path, line: 1))
         }
-        queue.consume(size)
-        offset = size
     }
 
     /// False behind the last entry.
@@ -59,65 +75,155 @@ struct JournalReader: ~Copyable {
             guard let feed = lineFeed(from: scanned) else {
                 scanned = queue.count
                 if try fill() { continue }
-                // Nothing but a part of what was being written may be cut off.
-                if let broken = brokenRecord(before: start) { throw damage(at: broken) }
-                return false
+                return endEntries(lastLine: start)
             }
-            if queue[start] == UInt8(ascii: ";") {
-                sealOffset = start
-                size = feed + 1
-                try checkSeal()
+            if queue[start] != UInt8(ascii: ";") {
+                start = feed + 1
+                scanned = start
+                continue
+            }
+            if let begin = beginning(sealAt: start) {
+                enter(begin, sealAt: start)
                 return true
             }
-            start = feed + 1
-            scanned = start
+            drop(feed + 1)
+            start = 0
+            scanned = 0
         }
+    }
+
+    /// What is left when there is no seal any more.
+    private mutating func endEntries(lastLine start: Int) -> Bool {
+        if start < queue.count && queue[start] == UInt8(ascii: ";"),
+            let begin = beginning(sealAt: start)
+        {
+            let end = start + 1 + sealText(begin..<start).count
+            if end < queue.count {
+                enter(begin, sealAt: start)
+                return true
+            }
+        }
+        if isWhole(before: start) {
+            torn = queue.count
+        } else {
+            let end = offset
+            drop(queue.count)
+            // What is sound ends before.
+            offset = end
+        }
+        return false
+    }
+
+    /// Goes to the entry that begins there.
+    private mutating func enter(_ begin: Int, sealAt seal: Int) {
+        drop(begin)
+        sealOffset = seal - begin
+        let end = sealOffset + 1 + sealText(0..<sealOffset).count
+        size = end + 1
+        if queue[end] != UInt8(ascii: "\n") { noteDamage((offset + end)..<(offset + size)) }
+    }
+
+    // MARK: Damage
+
+    /// Where the records begin that the seal at an offset closes: at the start of the queue, or,
+    /// when that is not so, at a later record; nil when there is no such place.
+    private mutating func beginning(sealAt seal: Int) -> Int? {
+        if isSealed(0..<seal) { return 0 }
+        var start = 0
+        while start < seal, let feed = lineFeed(from: start) {
+            start = feed + 1
+            // No entry begins with a line, and there is always a record in it.
+            if start >= seal || queue[start] == UInt8(ascii: " ") { continue }
+            hashed += seal - start
+            if hashed > Self.hashedLimit { return nil }
+            if isSealed(start..<seal) { return start }
+        }
+        return nil
+    }
+
+    /// The seal of these records stands after them, whatever is next.
+    private func isSealed(_ records: Range<Int>) -> Bool {
+        let text = sealText(records)
+        let start = records.upperBound + 1
+        guard start + text.count <= queue.count else { return false }
+        return queue.bytes(start..<(start + text.count)).isEqual(to: text)
+    }
+
+    private func sealText(_ records: Range<Int>) -> [UInt8] {
+        Array(String(XXH64.hash(queue.bytes(records), seed: 0), radix: 16).utf8)
+    }
+
+    /// Passes over the first bytes of the queue: they are not as they were written.
+    private mutating func drop(_ count: Int) {
+        if count == 0 { return }
+        noteDamage(offset..<(offset + count))
+        noteNumbers(before: count)
+        queue.consume(count)
+        offset += count
+    }
+
+    private mutating func noteDamage(_ range: Range<Int>) {
+        if let last = damages.last, last.upperBound >= range.lowerBound {
+            damages[damages.count - 1] = last.lowerBound..<range.upperBound
+        } else {
+            damages.append(range)
+        }
+    }
+
+    /// The numbers of batches that can still be read there.
+    private mutating func noteNumbers(before end: Int) {
+        var start = 0
+        while start < end {
+            let feed = min(lineFeed(from: start) ?? end, end)
+            switch JournalRecord.parse(queue.bytes(start..<feed))?.record {
+            case .lastSeq(let seq): damagedSeq = max(damagedSeq, seq)
+            case .close(let closing): damagedSeq = max(damagedSeq, closing.seq)
+            default: break
+            }
+            start = feed + 1
+        }
+        damagedSeq = min(damagedSeq, 1 << 60)
+    }
+
+    /// Every line that ends before this one is a record.
+    private func isWhole(before end: Int) -> Bool {
+        var start = 0
+        while start < end, let feed = lineFeed(from: start) {
+            if JournalRecord.parse(queue.bytes(start..<feed)) == nil { return false }
+            start = feed + 1
+        }
+        return true
+    }
+
+    /// What a user must hear, once all was read.
+    func notes() throws -> [String] {
+        var notes = try damages.map { damage in
+            if damage.isEmpty { return "\(path): damaged: nothing is in it" }
+            let line = try line(at: damage.lowerBound)
+            return "\(path):\(line): damaged: \(damage.count) bytes, from byte"
+                + " \(damage.lowerBound + 1) on, are not as they were written"
+        }
+        if torn > 0 {
+            notes.append(
+                "\(path):\(try line(at: offset)): the last \(torn) bytes, from byte \(offset + 1)"
+                    + " on, were not written to their end, so they do not count")
+        }
+        return notes
     }
 
     /// The next record of the entry; nil behind the last one.
     mutating func nextRecord() throws -> JournalRecord? {
         guard next < sealOffset, let feed = lineFeed(from: next) else { return nil }
         guard let found = JournalRecord.parse(queue.bytes(next..<feed)) else {
-            throw damage(at: next)
+            // It is as it was written.
+            throw Failure(
+                .badData, "a record of another version of stream-batch",
+                at: Place(path, line: try line(at: offset + next)))
         }
         range = next..<(feed + 1)
         textRange = (next + found.text)..<feed
         next = feed + 1
         return found.record
-    }
-
-    private func checkSeal() throws {
-        let seal = JournalRecord.parse(queue.bytes(sealOffset..<(size - 1)))
-        let hash = XXH64.hash(queue.bytes(0..<sealOffset), seed: 0)
-        if case .seal(hash)? = seal?.record { return }
-        throw damage(at: brokenRecord(before: sealOffset) ?? sealOffset)
-    }
-
-    /// Where the first line is that is no record.
-    private func brokenRecord(before end: Int) -> Int? {
-        var start = 0
-        while start < end, let feed = lineFeed(from: start) {
-            if JournalRecord.parse(queue.bytes(start..<feed)) == nil { return start }
-            start = feed + 1
-        }
-        return nil
-    }
-
-    private func damage(at place: Int) -> Failure {
-        do {
-            let isSeal = size > 0 && place == sealOffset
-            let line = try line(at: offset + place)
-            let first = try self.line(at: offset)
-            return Failure(
-                .badData,
-                (isSeal
-                    ? "something in the lines from \(first) on is not as it was written"
-                    : "not a record of a journal")
-                    + "; move the file away to start without what it holds",
-                at: Place(path, line: line))
-        } catch {
-            return error
-        }
     }
 
     /// The number of the line at an offset in the file, from 1.

@@ -1,15 +1,5 @@
 import StreamCodec
 
-/// How far a regular file was read.
-struct Position: Equatable {
-    var device: UInt64
-    var inode: UInt64
-    /// Of the file, accepted so far.
-    var lines: Int
-    /// XXH64 of its first line: another file may have got the inode.
-    var hash: UInt64
-}
-
 /// A line of the journal. Its first character says what it is.
 enum JournalRecord {
     /// `+3`: the lines behind it, as far as the next of these, were accepted for batch 3.
@@ -24,14 +14,19 @@ enum JournalRecord {
     case close(Closing)
     /// `.3`: nothing of batch 3 is needed any more.
     case done(Int)
-    /// `@DEVICE INODE LINES HASH`.
-    case position(Position)
+    /// `&3 OFFSET LINES HEAD TAIL INODE BORN`: the place with the number 3 in a file.
+    case position(Int, Position)
+    /// `@DEVICE INODE LINES HASH`: as version 1 had them. None any more when there are no lines.
+    case oldPosition(OldPosition)
     /// `#7 RUN`: the highest seq so far, and what BATCH_RUN says in all runs with this journal.
     case lastSeq(Int)
     /// `;HASH`: the end of an entry, with XXH64 of the records in it.
     case seal(UInt64)
 
     struct Closing {
+        /// Bytes of the shortest such record.
+        static let leastSize = 12
+
         var id: Int
         var seq: Int
         var count: Int
@@ -62,9 +57,16 @@ enum JournalRecord {
                     id: fields.number(), seq: fields.number(), count: fields.number(),
                     from: fields.number(), to: fields.number()))
         case UInt8(ascii: "."): .done(fields.number())
-        case UInt8(ascii: "@"):
+        case UInt8(ascii: "&"):
             .position(
+                fields.number(),
                 Position(
+                    offset: fields.number(), lines: fields.number(),
+                    head: fields.number(radix: 16), tail: fields.number(radix: 16),
+                    inode: fields.number(), born: fields.number()))
+        case UInt8(ascii: "@"):
+            .oldPosition(
+                OldPosition(
                     device: fields.number(), inode: fields.number(), lines: fields.number(),
                     hash: fields.number(radix: 16)))
         case UInt8(ascii: "#"): .lastSeq(fields.number())
@@ -159,7 +161,14 @@ extension ByteQueue {
         append(string: "#\(lastSeq) \(run)\n")
     }
 
-    mutating func appendRecord(_ position: Position) {
+    mutating func appendRecord(_ number: Int, _ position: Position) {
+        append(string: "&\(number) \(position.offset) \(position.lines) ")
+        append(string: String(position.head, radix: 16) + " ")
+        append(string: String(position.tail, radix: 16) + " ")
+        append(string: "\(position.inode) \(position.born)\n")
+    }
+
+    mutating func appendRecord(_ position: OldPosition) {
         append(string: "@\(position.device) \(position.inode) \(position.lines) ")
         append(string: String(position.hash, radix: 16) + "\n")
     }

@@ -9,6 +9,10 @@ struct Recovered {
     var lines: [UInt8] = []
     /// Bytes at the end of the journal that were not written to their end, and are cut off.
     var torn = 0
+    /// What a user must hear of that, and of damage.
+    var notes: [String] = []
+    /// The file with damage in it, which is kept under this name.
+    var damaged: String?
 }
 
 /// What the records of a journal come to.
@@ -24,7 +28,7 @@ struct JournalRecovery {
     }
 
     private(set) var traces: [Int: Trace] = [:]
-    private(set) var positions: [JournalFileID: Position] = [:]
+    private(set) var positions = Positions()
     private(set) var lastSeq = 0
     /// Empty when there is no record of it.
     private(set) var run = ""
@@ -33,17 +37,30 @@ struct JournalRecovery {
     /// Where the last whole entry ends.
     private(set) var end = 0
     private var runs = 0
+    /// What was not as it was written.
+    private(set) var damages: [Range<Int>] = []
+    /// Batches that were closed, but not all of their lines are there.
+    private(set) var incomplete: Set<Int> = []
+    /// What a user must hear.
+    private(set) var notes: [String] = []
 
     /// Reads all of the journal. Holds no more than what was live at one time.
     init(_ file: borrowing JournalFile) throws {
         var reader = try JournalReader(file)
         while try reader.nextEntry() {
+            damages = reader.damages
             var current = 0
             while let record = try reader.nextRecord() {
                 apply(record, text: reader.text, &current)
             }
         }
         end = reader.offset
+        damages = reader.damages
+        notes = try reader.notes()
+        // No number is given twice: what is damaged may have closed so many.
+        lastSeq = max(lastSeq, reader.damagedSeq)
+        for damage in damages { lastSeq += damage.count / JournalRecord.Closing.leastSize + 1 }
+        positions.begin()
     }
 
     private mutating func apply(
@@ -64,13 +81,21 @@ struct JournalRecovery {
         case .summary(let id):
             traces[id, default: Trace()].summary = Array(text)
         case .close(let closing):
-            traces[closing.id, default: Trace()].close(closing, key: Array(text))
+            if damages.isEmpty || traces[closing.id, default: Trace()].isComplete(closing) {
+                traces[closing.id, default: Trace()].close(closing, key: Array(text))
+            } else {
+                // Under its number it would be another batch: its lines come again in new ones.
+                incomplete.insert(closing.id)
+            }
             lastSeq = max(lastSeq, closing.seq)
             lastID = max(lastID, closing.id)
         case .done(let id):
             traces[id] = nil
-        case .position(let position):
-            positions[JournalFileID(position)] = position
+        // From damage on files are read again: lines may be missing that were accepted there.
+        case .position(let number, let position):
+            if damages.isEmpty { positions.apply(number, position) }
+        case .oldPosition(let position):
+            if damages.isEmpty { positions.apply(position) }
         case .lastSeq(let seq):
             lastSeq = max(lastSeq, seq)
             run = String(decoding: text, as: UTF8.self)
@@ -114,6 +139,10 @@ extension JournalRecovery.Trace {
         live.bytes += line.count + 2
     }
 
+    fileprivate func isComplete(_ closing: JournalRecord.Closing) -> Bool {
+        summary != nil || lines.count { $0 == UInt8(ascii: "\n") } == closing.count
+    }
+
     fileprivate mutating func append(_ other: JournalRecovery.Trace, id: Int) {
         lines += other.lines
         runs += other.runs
@@ -127,21 +156,6 @@ extension JournalRecovery.Trace {
             summary: summary, from: closing.from, to: closing.to, journalID: closing.id)
         lines = []
         runs = []
-    }
-}
-
-/// What tells a file from all others that exist at the time.
-struct JournalFileID: Hashable {
-    var device: UInt64
-    var inode: UInt64
-
-    init(device: UInt64, inode: UInt64) {
-        self.device = device
-        self.inode = inode
-    }
-
-    init(_ position: Position) {
-        self.init(device: position.device, inode: position.inode)
     }
 }
 
