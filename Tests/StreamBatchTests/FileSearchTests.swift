@@ -27,7 +27,9 @@ import Testing
     }
 
     private func search(_ name: String, _ operands: [String] = []) throws -> FileSearch {
-        let file = try #require(FileContents.open(operand(name), maxRatio: 250))
+        guard let file = FileContents.open(operand(name), maxRatio: 250) else {
+            throw Failure(.noInput, name)
+        }
         return FileSearch(file, name, operands.map(operand), CommonOptions())
     }
 
@@ -43,17 +45,15 @@ import Testing
 
     /// A run read the file up to there.
     private func read(_ name: String, _ offset: Int) throws {
-        var search = try search(name)
+        let identity = try search(name).identity
         let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))
         let text = Array(bytes[..<offset])
-        let identity = search.identity
         let position = Position(
             offset: offset, lines: text.count { $0 == 10 },
             head: hash(Array(text.prefix(Position.headSize))),
             tail: hash(Array(text.suffix(Position.tailSize))), inode: identity.inode,
             born: identity.born)
         positions.set(positions.new(identity), position)
-        _ = try search.tail(before: 0)
     }
 
     /// The next run.
@@ -78,12 +78,12 @@ import Testing
 
     @Test func renamedAndGrown() throws {
         try write("log", Self.lines(1...1000))
-        try read("log", 9893)
+        try read("log", 8893)
         restart()
         rename("\(folder)/log", "\(folder)/log.1")
         try write("log", Self.lines(1...500))
         #expect(try offset("log", ["log.1", "log"]) == -1)
-        #expect(try offset("log.1", ["log.1", "log"]) == 9893)
+        #expect(try offset("log.1", ["log.1", "log"]) == 8893)
     }
 
     @Test(arguments: [50, 100, 1023, 1024, 5000, 70_000]) func changedBefore(_ size: Int) throws {

@@ -99,7 +99,7 @@ import Testing
             journal = try place.open()
             let lines = journal!.takeRecovered().text.split(separator: "\n")
             #expect(lines.map(\.count) == [5] + Array(repeating: 98, count: 10) + [4, 4])
-            #expect(journal!.position(device: 1, inode: 1)?.lines == 11)
+            #expect(journal!.position(1)?.offset == 11)
         }
     }
 

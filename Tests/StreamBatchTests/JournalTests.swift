@@ -147,7 +147,8 @@ import Testing
         var journal: Journal? = try place.open()
         #expect(journal!.positions.old(inode: 2) == [old])
         try journal!.end(keepsPositions: true)
-        #expect(try place.text().hasPrefix("stream-batch journal 2\n#0\n@1 2 3 ff\n;"))
+        let head = /stream-batch journal 2\n#0 [0-9a-f]{32}\n@1 2 3 ff\n;/
+        #expect(try place.text().prefixMatch(of: head) != nil)
         journal = nil
         journal = try place.open()
         #expect(journal!.positions.old(inode: 2) == [old])
