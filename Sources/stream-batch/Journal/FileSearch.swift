@@ -45,7 +45,7 @@ struct FileSearch: ~Copyable {
         if resumes, let (number, position) = positions.ofThisRun(identity), try agrees(position) {
             return .known(number, position)
         }
-        if let known = try known(&positions) { return known }
+        if let known = try known(&positions, resumes: resumes) { return known }
         for old in positions.old(inode: identity.inode) {
             guard let position = try convert(old) else { continue }
             let number = positions.new(identity)
@@ -59,11 +59,17 @@ struct FileSearch: ~Copyable {
             return .copy(of: "a file that was read")
         }
         // The other one may have been truncated just now, so that its place is free.
-        return try known(&positions) ?? .unknown
+        return try known(&positions, resumes: false) ?? .unknown
     }
 
-    private mutating func known(_ positions: inout Positions) throws -> FoundFile? {
+    private mutating func known(
+        _ positions: inout Positions, resumes: Bool
+    ) throws -> FoundFile? {
         guard let (number, found) = try match(positions) else { return nil }
+        // It was read when there was less of the copy than tells that it is one.
+        if resumes, !found.isTelling, let other = try copied(positions) {
+            return .copy(of: other)
+        }
         var position = found
         position.inode = identity.inode
         position.born = identity.born
