@@ -105,7 +105,7 @@ private struct Batching<D: Destination & ~Copyable>: ~Copyable {
                     progress.arrived(&queue, after: before)
                     let mayGrow = resumes && run.input.file != nil && !progress.isCompressed
                     try take(&lines, atEnd: arrival == .end && !mayGrow, &run)
-                    if arrival == .end { break reading }
+                    if arrival == .end || progress.isAtLimit { break reading }
                 case .timeout, .request: break
                 case .stopped: return
                 }
