@@ -106,7 +106,7 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
                     progress.arrived(&queue, after: before)
                     let mayGrow = resumes && run.input.file != nil && !progress.isCompressed
                     try take(&lines, atEnd: arrival == .end && !mayGrow, &run)
-                    if arrival == .end { break reading }
+                    if arrival == .end || progress.isAtLimit { break reading }
                 case .timeout: try closeIdle(&run)
                 case .request: break
                 case .stopped: return

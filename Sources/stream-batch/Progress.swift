@@ -19,6 +19,9 @@ struct Progress {
     private var end = 0
     /// Contents of a compressed file that earlier runs accepted, and that still come.
     private var passed = 0
+    /// Of what was too little to tell whether it is a copy, no more is read than was looked at.
+    private var limit = Int.max
+    var isAtLimit: Bool { end >= limit }
     /// The bytes before the position: the first ones, and the last ones.
     private var head: [UInt8] = []
     private var tail: [UInt8] = []
@@ -47,7 +50,10 @@ struct Progress {
             offset: start, lines: 0, head: 0, tail: 0, inode: search.identity.inode,
             born: search.identity.born)
         switch try search.find(&journal.positions, resumes: run.settings.delivery.resumes) {
-        case .unknown: break
+        case .unknown:
+            if run.settings.delivery.resumes && journal.positions.hasEarlier && !isCompressed {
+                limit = search.looked < Position.tellingSize ? search.looked : .max
+            }
         case .known(let place, let position):
             number = place
             found.lines = position.lines
@@ -89,6 +95,10 @@ struct Progress {
     mutating func arrived(_ queue: inout ByteQueue, after count: Int) {
         if position == nil { return }
         end += queue.count - count
+        if end > limit {
+            queue.truncate(queue.count - (end - limit))
+            end = limit
+        }
         if passed > 0 {
             let size = min(passed, queue.count)
             queue.consume(size)

@@ -45,27 +45,24 @@ struct FileSearch: ~Copyable {
         if resumes, let (number, position) = positions.ofThisRun(identity), try agrees(position) {
             return .known(number, position)
         }
-        if let known = try known(&positions, resumes: resumes) { return known }
-        for old in positions.old(inode: identity.inode) {
-            guard let position = try convert(old) else { continue }
-            let number = positions.new(identity)
-            positions.set(number, position)
-            positions.replace(old)
-            return .known(number, position)
+        // A copy may become complete meanwhile, and the other one be truncated.
+        for _ in 0..<(resumes && positions.hasEarlier ? 3 : 1) {
+            start = try file.bytes(at: 0, count: Position.headSize)
+            heads = [:]
+            if let known = try known(&positions, resumes: resumes) { return known }
+            guard resumes, positions.hasEarlier else { break }
+            if let other = try copied(positions) { return .copy(of: other) }
+            if try isCompressed && isShort && file.isCut() {
+                return .copy(of: "a file that was read")
+            }
         }
-        guard resumes, positions.hasEarlier else { return .unknown }
-        if let other = try copied(positions) { return .copy(of: other) }
-        if try isCompressed && isShort && file.isCut() {
-            return .copy(of: "a file that was read")
-        }
-        // The other one may have been truncated just now, so that its place is free.
-        return try known(&positions, resumes: false) ?? .unknown
+        return .unknown
     }
 
     private mutating func known(
         _ positions: inout Positions, resumes: Bool
     ) throws -> FoundFile? {
-        guard let (number, found) = try match(positions) else { return nil }
+        guard let (number, found) = try match(positions) else { return try converted(&positions) }
         // It was read when there was less of the copy than tells that it is one.
         if resumes, !found.isTelling, let other = try copied(positions) {
             return .copy(of: other)
@@ -82,6 +79,9 @@ struct FileSearch: ~Copyable {
     mutating func tail(before offset: Int) throws -> [UInt8] {
         try file.block(before: offset, count: Position.tailSize) ?? []
     }
+
+    /// So many bytes of the beginning were there.
+    var looked: Int { start.count }
 
     /// The first bytes before a place.
     func head(before offset: Int) -> [UInt8] { Array(start.prefix(offset)) }
@@ -138,6 +138,17 @@ struct FileSearch: ~Copyable {
 
     // MARK: Version 1
 
+    private mutating func converted(_ positions: inout Positions) throws -> FoundFile? {
+        for old in positions.old(inode: identity.inode) {
+            guard let position = try convert(old) else { continue }
+            let number = positions.new(identity)
+            positions.set(number, position)
+            positions.replace(old)
+            return .known(number, position)
+        }
+        return nil
+    }
+
     /// What the first so many lines come to; nil when it is another file.
     private mutating func convert(_ old: OldPosition) throws -> Position? {
         var lines = LineReader(maxLine: maxLine)
@@ -169,13 +180,15 @@ struct FileSearch: ~Copyable {
 
     // MARK: Copies
 
-    /// The name of the operand that begins with all that is in this file. Where that is little,
-    /// two files may begin alike: rather twice than not at all.
+    /// The name of the operand that begins with all that is in this file, and was read before or
+    /// has a name from which this one is made (log, log.1). Where that is little, two files may
+    /// begin alike: rather twice than not at all.
     private mutating func copied(_ positions: Positions) throws -> String? {
         if start.count < Position.tellingSize { return nil }
         for operand in operands where operand.name != name {
             guard var other = FileContents.open(operand, maxRatio: maxRatio),
-                other.identity != identity, positions.wasRead(other.identity),
+                other.identity != identity,
+                positions.wasRead(other.identity) || name.hasPrefix(operand.name),
                 try begins(&other)
             else { continue }
             return operand.name
