@@ -38,11 +38,14 @@ import Testing
             // A batch that waits to be tried again is, at once.
             (
                 "-n 2 --retries 9 --backoff 30s..40s",
-                "[ $BATCH_SEQ -gt 1 ] || [ $BATCH_ATTEMPT -gt 1 ] && cat"
+                "[ -e pid ] || echo $$ > pid;"
+                    + " [ $BATCH_SEQ -gt 1 ] || [ $BATCH_ATTEMPT -gt 1 ] && cat"
             ),
         ] {
-            _ = try place.shell("rm -rf started j")
-            let result = try stop("-f lines " + options, line, numbers(1...5), [signal])
+            _ = try place.shell("rm -rf started pid j")
+            let result = try stop("-f lines " + options, line, numbers(1...5), [signal]) {
+                if line.contains("> pid") { try place.waitForEnd(of: "pid") }
+            }
             #expect(result.ending == .signal(signal), "\(options) \(result.errors)")
             #expect(result.lines.sorted() == (1...5).map { "\($0)" }, "\(options)")
         }
@@ -152,12 +155,7 @@ import Testing
             let result = try stop(
                 "-n 2 --retries 99 --backoff 50s..60s --grace 30s --stats",
                 "echo $$ > pid; " + line
-            ) {
-                // It has failed, and waits to be tried again.
-                let pid = try place.pids("pid")[0]
-                let limit = now() + patience
-                while kill(pid, 0) == 0 && now() < limit { usleep(1000) }
-            }
+            ) { try place.waitForEnd(of: "pid") }
             #expect(result.ending == .exit(69))
             #expect(try place.spilled(result) == numbers(1...5))
             #expect(result.counter("deliveries") <= 2)

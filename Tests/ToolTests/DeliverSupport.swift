@@ -83,6 +83,13 @@ struct Workplace {
         return found
     }
 
+    /// Waits until the process of which the id is in a file was reaped.
+    func waitForEnd(of name: String) throws {
+        let pid = try pids(name)[0]
+        let limit = now() + patience
+        while kill(pid, 0) == 0 && now() < limit { usleep(1000) }
+    }
+
     /// Waits until a file is there: a command made it.
     func waitFor(_ name: String, seconds: Double = patience) -> Bool {
         let limit = now() + seconds

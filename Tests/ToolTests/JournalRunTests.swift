@@ -357,9 +357,9 @@ import Testing
     @Test func stoppedWhileItWaitsToTryAgain() throws {
         let session = try place.start(
             "-n 2 --journal j --retries 9 --backoff 50s..60s --dead-letter dead",
-            "touch started; exit 1")
+            "echo $$ > pid; exit 1")
         session.write(numbers(1...5))
-        #expect(place.waitFor("started"))
+        try place.waitForEnd(of: "pid")
         #expect(session.isAsleep())
         session.send(SIGTERM)
         let result = session.finish()

@@ -116,7 +116,7 @@ final class Session {
         let limit = min(now() + seconds, deadline)
         var naps = 0
         while naps < 3 && now() < limit {
-            naps = sleeps ? naps + 1 : 0
+            naps += sleeps ? 1 : 0
             usleep(1000)
         }
         return naps == 3
@@ -125,12 +125,14 @@ final class Session {
     /// True when it takes no more of what it is given while it waits for something else.
     func stalls(with bytes: some Sequence<UInt8>) -> Bool {
         pending += bytes
+        var left = pending.count
         var naps = 0
         while naps < 10 {
             if pump(until: now() + 0.01, { $0.pending.isEmpty }) || now() >= deadline {
                 return false
             }
-            naps = sleeps ? naps + 1 : 0
+            naps = pending.count < left ? 0 : naps + (sleeps ? 1 : 0)
+            left = pending.count
         }
         return true
     }
