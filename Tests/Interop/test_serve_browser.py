@@ -96,8 +96,8 @@ class Case(unittest.TestCase):
         # What it was at any time: soon after the last event it is 0.
         page.evaluate("""{
             const rate = document.getElementById("rate");
-            window.rates = [rate.textContent];
-            new MutationObserver(() => rates.push(rate.textContent)).observe(
+            window.shownRates = [rate.textContent];
+            new MutationObserver(() => shownRates.push(rate.textContent)).observe(
                 rate, { childList: true, characterData: true, subtree: true });
         }""")
         return page
@@ -158,7 +158,7 @@ class Viewer(Case):
                 self.assertEqual(page.evaluate("[viewer.lastId, viewer.ids.size, viewer.ids.has("
                                                "'121'), viewer.gaps, viewer.duplicates]"),
                                  ["172", 52, True, 0, 0])
-                page.until("rates.some(rate => /^(?!0 )[\\d.,]+ events\\/s, [\\d.]+ k?B\\/s$/"
+                page.until("shownRates.some(rate => /^(?!0 )[\\d.,]+ events\\/s, [\\d.]+ k?B\\/s$/"
                            ".test(rate))")
                 page.until("/ms? \\/ .*m?s$/.test("
                            "document.getElementById('latency').textContent)")
@@ -389,7 +389,7 @@ class Looks(Case):
                          [number % 3]})
         self.received(page, 40)
         self.shows(page, 40)
-        page.until("rates.some(rate => rate && !rate.startsWith('0 '))")
+        page.until("shownRates.some(rate => rate && !rate.startsWith('0 '))")
         return page
 
     def brightness(self, page, part="document.body"):
