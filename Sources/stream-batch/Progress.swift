@@ -51,7 +51,7 @@ struct Progress {
             born: search.identity.born)
         switch try search.find(&journal.positions, resumes: run.settings.delivery.resumes) {
         case .unknown:
-            if run.settings.delivery.resumes && journal.positions.hasEarlier && !isCompressed {
+            if run.settings.delivery.resumes && !isCompressed {
                 limit = search.looked < Position.tellingSize ? search.looked : .max
             }
         case .known(let place, let position):

@@ -46,11 +46,11 @@ struct FileSearch: ~Copyable {
             return .known(number, position)
         }
         // A copy may become complete meanwhile, and the other one be truncated.
-        for _ in 0..<(resumes && positions.hasEarlier ? 3 : 1) {
+        for _ in 0..<(resumes ? 3 : 1) {
             start = try file.bytes(at: 0, count: Position.headSize)
             heads = [:]
             if let known = try known(&positions, resumes: resumes) { return known }
-            guard resumes, positions.hasEarlier else { break }
+            guard resumes else { break }
             if let other = try copied(positions) { return .copy(of: other) }
             if try isCompressed && isShort && file.isCut() {
                 return .copy(of: "a file that was read")

@@ -89,9 +89,6 @@ struct Positions {
         places.contains { $0.key <= lastEarlier && $0.value.position.isHint(of: file) }
     }
 
-    /// Earlier runs left something.
-    var hasEarlier: Bool { lastEarlier > 0 }
-
     func old(inode: UInt64) -> [OldPosition] { old.filter { $0.inode == inode } }
 
     /// The place of a file that this run has read already, by another name or the same one.
