@@ -11,6 +11,8 @@ from jobs import Outcome, Part
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "Tests"
+# Those of the short set of the Autobahn suite.
+CASES = 385
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
 # Targets of Swift tests that wait for processes, of which two threads run few at once: a part for
 # each suite. The others compute: a part for each target.
@@ -55,7 +57,7 @@ def autobahn(tools, python, build, only):
     """The cases of the Autobahn suite, which is installed first: where they run is no network."""
     command = [python, str(TESTS / "Conformance/run.py"), "--tools", tools, "--build", str(build)]
     parts = [Part("autobahn", side, [*command, "--set", "short", "--side", side], read_program,
-                  seconds=300) for side in ("client", "server", "serve") if only.search(side)]
+                  CASES, seconds=300) for side in ("client", "server", "serve") if only.search(side)]
     if parts:
         done = subprocess.run([*command, "--install"], capture_output=True, text=True)
         if done.returncode != 0:
@@ -142,7 +144,9 @@ def read_event_stream(part, folder, status, text):
     """What Swift Testing wrote of each test function."""
     path = folder / "events"
     functions, starts, issues, outcomes = set(), {}, {}, []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
+        if not line.endswith("\n"):
+            break  # Its writer was killed.
         record = json.loads(line)
         payload, kind = record["payload"], record["payload"]["kind"]
         if record["kind"] == "test":

@@ -103,7 +103,6 @@ let delivering = #"""
     A batch whose output nobody takes for so long is not delivered.
     Only the journal keeps what is not delivered when the tool is killed, as by SIGPIPE when the
     reader of its standard output is gone.
-
     .Ss Exit statuses of common commands
     .Fl Fl permanent
     is for statuses that no further attempt can change.
@@ -173,7 +172,6 @@ let delivering = #"""
     in
     .Fl Fl stats
     counts what was put aside.
-
     .Sh RESULTS
     A bulk endpoint takes some records of a request and refuses others.
     With
