@@ -102,13 +102,17 @@ def interop(tools, python, only):
 def read_events(part, folder, status, text):
     """What a process wrote of each test, and of those it did not come to."""
     path = folder / "events"
-    lines = path.read_text().splitlines() if path.exists() else []
-    outcomes = [Outcome(**json.loads(line)) for line in lines]
+    outcomes = [Outcome(**json.loads(line)) for line in whole_lines(path)]
     missing = part.tests - len({outcome.test for outcome in outcomes})
     if missing > 0:
         outcomes.append(Outcome(part.name, "failed", part.seconds,
                                 f"{missing} tests did not end (status {status})\n{text}"))
     return outcomes
+
+
+def whole_lines(path):
+    """Those of a file that end in a line feed, and in nothing else: strings of JSON hold U+2028."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
 # MARK: Swift Testing
@@ -144,9 +148,7 @@ def read_event_stream(part, folder, status, text):
     """What Swift Testing wrote of each test function."""
     path = folder / "events"
     functions, starts, issues, outcomes = set(), {}, {}, []
-    for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
-        if not line.endswith("\n"):
-            break  # Its writer was killed.
+    for line in whole_lines(path):
         record = json.loads(line)
         payload, kind = record["payload"], record["payload"]["kind"]
         if record["kind"] == "test":

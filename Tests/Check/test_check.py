@@ -125,15 +125,18 @@ class ReadingTests(InFolder):
         names = [f"T.S/{name}()/f.swift:1:2" for name in "abcd"]
         records = [{"kind": "test", "payload": {"kind": "function", "id": name}} for name in names]
         records += [event("testStarted", name, 1) for name in names[:3]]
-        records += [event("testEnded", names[0], 3.5), event("issueRecorded", names[1], 2),
+        records += [event("testEnded", names[0], 3.5),
+                    event("issueRecorded", names[1], 2, text="words\u2028"),
                     event("testEnded", names[1], 4, "fail"), event("testSkipped", names[3], 4)]
-        (self.folder / "events").write_text("".join(json.dumps(r) + "\n" for r in records))
+        # Its writer was killed in the last line.
+        text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records) + '{"kind":'
+        (self.folder / "events").write_text(text)
         swift = part("T.S", "", tests=4)
         outcomes = read_event_stream(swift, self.folder, -11, "crashed")
         self.assertEqual([(o.test, o.result) for o in outcomes], [
             ("T.S/a()", "passed"), ("T.S/b()", "failed"), ("T.S/d()", "skipped"),
             ("T.S/c()", "failed")])
-        self.assertEqual((outcomes[0].seconds, outcomes[1].text), (2.5, "words"))
+        self.assertEqual((outcomes[0].seconds, outcomes[1].text), (2.5, "words\u2028"))
         # A process that says that all is well, yet does not end well, has failed.
         alone = part("T.S", "", tests=1)
         records = [records[0], records[4], event("testEnded", names[0], 2)]
