@@ -21,7 +21,7 @@ from jobs import Jobs, Outcome  # noqa: E402
 from suites import suites  # noqa: E402
 
 # Most tests wait most of the time; more at once than this only makes them wait for each other.
-JOBS_FOR_EACH_PROCESSOR = 3
+JOBS_FOR_EACH_PROCESSOR = 4
 
 
 class Progress:

@@ -41,6 +41,8 @@ class Part:
     tests: int = 1
     # It measures: nothing runs beside it.
     is_alone: bool = False
+    # It computes and does not wait: no more of these than processors.
+    computes: bool = False
     # How long it is likely to take, for the longest start first.
     seconds: float = 1.0
     outcomes: list = field(default_factory=list)
@@ -66,7 +68,7 @@ class Jobs:
         self.folder = Path(tempfile.mkdtemp(prefix="check-"))
         self.prefix = namespaces()
         self.lock = threading.Condition()
-        self.waiting, self.running, self.processes = [], 0, set()
+        self.waiting, self.running, self.processes = [], [], set()
         self.is_open, self.is_stopped, self.made = True, False, 0
         # What outlives its part comes to us, and ends with the run.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -85,17 +87,21 @@ class Jobs:
 
     def _next(self):
         with self.lock:
-            while True:
-                if self.is_stopped or not (self.is_open or self.waiting):
-                    return None
-                if self.waiting and not self.waiting[0].is_alone:
-                    break
-                # Those that want to be alone come last, one after the other.
-                if self.waiting and not self.is_open and self.running == 0:
-                    break
+            while not self.is_stopped and (self.is_open or self.waiting):
+                part = next(filter(self._may_run, self.waiting), None)
+                if part:
+                    self.waiting.remove(part)
+                    self.running.append(part)
+                    return part
                 self.lock.wait()
-            self.running += 1
-            return self.waiting.pop(0)
+            return None
+
+    def _may_run(self, part):
+        if part.is_alone:
+            # They come last, one after the other.
+            return not self.is_open and not self.running and part is self.waiting[0]
+        computing = sum(other.computes for other in self.running)
+        return not part.computes or computing < (os.cpu_count() or 1)
 
     def run(self, finished):
         """Runs what is added until nothing comes any more; `finished(part)` is called for each."""
@@ -115,7 +121,7 @@ class Jobs:
             except Exception as problem:
                 part.outcomes = [Outcome(part.name, "failed", text=f"the runner: {problem!r}")]
             with self.lock:
-                self.running -= 1
+                self.running.remove(part)
                 if not self.is_stopped:
                     finished(part)
                 self.lock.notify_all()

@@ -57,7 +57,7 @@ def autobahn(tools, python, build, only):
     """The cases of the Autobahn suite, which is installed first: where they run is no network."""
     command = [python, str(TESTS / "Conformance/run.py"), "--tools", tools, "--build", str(build)]
     parts = [Part("autobahn", side, [*command, "--set", "short", "--side", side], read_program,
-                  CASES, seconds=300) for side in ("client", "server", "serve") if only.search(side)]
+                  CASES, computes=True, seconds=300) for side in ("client", "server", "serve") if only.search(side)]
     if parts:
         done = subprocess.run([*command, "--install"], capture_output=True, text=True)
         if done.returncode != 0:
@@ -140,7 +140,7 @@ def swift(options, only):
         Part("swift", name, [
             *runner, "--filter", "^(" + "|".join(map(re.escape, tests)) + ")",
             "--event-stream-output-path", "{folder}/events", "--event-stream-version", "0",
-        ], read_event_stream, len(tests), seconds=0.5 * len(tests))
+        ], read_event_stream, len(tests), computes="." not in name, seconds=0.5 * len(tests))
         for name, tests in groups.items()]
 
 

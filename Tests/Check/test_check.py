@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import unittest
+from itertools import accumulate
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -99,6 +100,14 @@ class JobsTests(InFolder):
         lines = log.read_text().split()
         self.assertEqual(set(lines[:4]), {"a", "b"})
         self.assertEqual(lines[4:], ["x", "x", "y", "y"])
+
+    def test_no_more_compute_than_there_are_processors(self):
+        log = self.folder / "log"
+        parts = [part(f"{n}", f"echo begin >>{log}; sleep 0.05; echo end >>{log}", computes=True)
+                 for n in range(3 * os.cpu_count())]
+        self.run_parts(parts, count=3 * os.cpu_count())
+        at_once = list(accumulate(1 if line == "begin" else -1 for line in log.read_text().split()))
+        self.assertEqual(max(at_once), os.cpu_count())
 
     def test_the_longest_first(self):
         parts = [part(name, "true", seconds=seconds)
