@@ -488,7 +488,7 @@ class Stops(Files):
                     tool = stack.enter_context(decoding(*patient, "--state", state, url))
                     tools.append((name, number, tool, state, url, id))
             for seen in [mute, empty, open, busy, refusing]:
-                until(lambda: seen.count == 2)
+                until(lambda: seen.count == 3)
             resting(*(tool.process for _, _, tool, *_ in tools))
             for name, number, tool, state, url, id in tools:
                 with self.subTest(name, signal=number):

@@ -150,7 +150,7 @@ import Testing
     }
 
     @Test func invalidUTF8PassesWhereNothingIsRead() throws {
-        let bytes: [UInt8] = [0xFF, 0xFE, 0x0A, 0xC0, 0x80, 0, 0x0A, 0xED, 0xA0, 0x80, 0x0A]
+        let bytes: [UInt8] = [0xC0, 0x80, 0, 0x0A, 0xFF, 0xFE, 0x0A, 0xED, 0xA0, 0x80, 0x0A]
         for method in ["-n 9", "-p 1", "--nth 1", "--rate 1000000", "-tp 1", "-n 0 --invert"] {
             let result = try run("stream-sample", words(method), bytes)
             #expect(result.ending == .exit(0))

@@ -21,14 +21,15 @@ import Testing
         Row(
             tool: "sse-decode",
             taken: "count retries state-interval idle-timeout max-time connect-timeout",
-            refused: "dedup window max-wait join-chunks reset-after poll-for"),
+            refused: "dedup window by-keys max-wait join-chunks reset-after poll-for"),
         Row(
             tool: "stream-sample", taken: "count offset seed max-gap header",
             refused: "nth lttb minmax m4 burst smoothing every max-keys"),
         Row(
-            tool: "stream-batch", taken: "late max-gap timeout kill-after grace retries",
+            tool: "stream-batch", taken: "late max-gap offset idle-close timeout kill-after grace"
+                + " retries",
             refused: "count max-age idle max-keys sliding jobs max-queue dedup-keys dedup-for"
-                + " window max-wait join-chunks"),
+                + " window by-keys max-wait join-chunks watermark-idle watermark-keys"),
         Row(
             tool: "stream-serve",
             taken: "heartbeat ping history slow-after send-timeout flush-interval drain",
