@@ -127,7 +127,8 @@ def swift(options, only):
     if built.returncode != 0:
         raise RuntimeError(f"the tests do not build:\n{built.stdout[-8000:]}{built.stderr}")
     tests = options.build / "debug/streamutilsPackageTests.xctest"
-    runner = [str(tests), "--testing-library", "swift-testing"]
+    # One after the other: a start is told when a test may start, not when it does.
+    runner = [str(tests), "--testing-library", "swift-testing", "--no-parallel"]
     listed = subprocess.run([*runner, "--list-tests"], capture_output=True, text=True)
     if listed.returncode != 0:
         raise RuntimeError(f"{tests}: {listed.stderr}")
