@@ -93,6 +93,10 @@ let delivering = #"""
     stays in the
     .Fl Fl journal ,
     or is spilled with all that was read behind it, as plain lines for the next run.
+    For that a line of which the end was not read yet is read on, while
+    .Fl Fl grace
+    lasts, and left out when it does not end; the message says so.
+    It also says from which line on a file was not read.
     A dead letter is on the disk before its batch counts as done.
     .Pp
     SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once

@@ -16,10 +16,12 @@ func redeliver(_ file: Operand, _ form: Form, _ run: inout Run<BatchOptions>) th
         try deliverLetters(&delivery, &run)
     } catch {
         // What came before the failure was accepted.
-        try delivery.finish(rest: UnsafeBufferPointer(start: nil, count: 0), &run.output)
+        try delivery.deliverRest(&run.output)
+        try delivery.finish(Rest(), &run.output)
         throw error
     }
-    try delivery.finish(rest: UnsafeBufferPointer(start: nil, count: 0), &run.output)
+    try delivery.deliverRest(&run.output)
+    try delivery.finish(Rest(), &run.output)
 }
 
 private func checkRedelivery(
