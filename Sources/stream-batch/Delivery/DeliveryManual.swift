@@ -222,6 +222,9 @@ let delivering = #"""
     ends (exit 69) when all
     .Fl Fl retries
     have; nothing becomes a dead letter for it.
+    So is more there than
+    .Fl Fl max-output
+    allows, which counts for standard output and for descriptor 3 each.
     Of a batch that is partly delivered when the tool is killed the
     .Fl Fl journal
     brings all back.
