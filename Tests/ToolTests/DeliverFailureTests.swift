@@ -8,6 +8,23 @@ import Testing
 
     init() throws { place = try Workplace() }
 
+    // MARK: Files
+
+    @Test func aLetterBeginsALine() throws {
+        _ = try place.folder.write("{\"time\":", to: "dead")
+        _ = try place.folder.write("{\"input\":", to: "bad")
+        for _ in 1...2 {
+            let result = try place.run(
+                "-q -n 1 --dead-letter dead --rejects bad", "exit 65", "1\nx\n2\n")
+            #expect(result.ending == .exit(1))
+        }
+        let letters = try place.lines("dead")
+        #expect(letters.count == 5 && letters[0] == "{\"time\":")
+        #expect(letters.dropFirst().allSatisfy { object($0)["items"] != nil })
+        let bad = try place.lines("bad")
+        #expect(bad.count == 3 && bad[0] == "{\"input\":" && object(bad[1])["raw"] != nil)
+    }
+
     // MARK: Ways to fail
 
     @Test(arguments: [

@@ -98,6 +98,7 @@ let delivering = #"""
     lasts, and left out when it does not end; the message says so.
     It also says from which line on a file was not read.
     A dead letter is on the disk before its batch counts as done.
+    It begins a line, also in a file that ends in half a one.
     .Pp
     SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once
     more, and commands may run for
