@@ -99,6 +99,7 @@ let delivering = #"""
     It also says from which line on a file was not read.
     A dead letter is on the disk before its batch counts as done.
     It begins a line, also in a file that ends in half a one.
+    No file may be input and output, or have two options that write one.
     .Pp
     SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once
     more, and commands may run for

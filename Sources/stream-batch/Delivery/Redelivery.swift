@@ -32,15 +32,6 @@ private func checkRedelivery(
     if delivery.journalFolder != nil {
         throw UsageError("--redeliver and --journal exclude each other")
     }
-    var read = stat()
-    var written = stat()
-    if let path = delivery.deadLetterFile, stat(file.path, &read) == 0, stat(path, &written) == 0,
-        read.st_mode & S_IFMT == S_IFREG, read.st_dev == written.st_dev,
-        read.st_ino == written.st_ino
-    {
-        throw UsageError(
-            "--redeliver reads the file of --dead-letter itself: move it to another name first")
-    }
 }
 
 /// Whoever had the file open under its old name has it no more once it can be locked.
