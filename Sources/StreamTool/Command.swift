@@ -89,6 +89,10 @@ package struct Command<Settings: ToolSettings> {
         _ settings: Settings, _ words: Words, _ report: Report,
         _ body: (inout Run<Settings>) throws -> ExitStatus
     ) throws -> Result<ExitStatus, any Error> {
+        let operands = words.operands.isEmpty ? [.standardInput] : words.operands
+        try checkFiles(
+            settings.common.outputFiles + settings.outputFiles,
+            inputs: operands + settings.inputFiles)
         try report.open()
         var run = try Run(settings, words, settings.common, report)
         let result: Result<ExitStatus, any Error>

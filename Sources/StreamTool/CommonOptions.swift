@@ -31,6 +31,24 @@ package struct CommonOptions: Sendable {
 /// What a tool can be told: its own options and those of all tools.
 package protocol ToolSettings {
     var common: CommonOptions { get set }
+    /// Files that the tool's own options name, to be written.
+    var outputFiles: [OutputFile] { get }
+    /// Those that are read besides the operands.
+    var inputFiles: [Operand] { get }
+}
+
+extension ToolSettings {
+    package var outputFiles: [OutputFile] { [] }
+    package var inputFiles: [Operand] { [] }
+}
+
+extension CommonOptions {
+    var outputFiles: [OutputFile] {
+        [
+            OutputFile("--rejects", rejectsFile), OutputFile("--stats", statsFile),
+            OutputFile("--metrics-file", metricsFile),
+        ].compactMap { $0 }
+    }
 }
 
 extension Option where Settings: ToolSettings {

@@ -137,6 +137,19 @@ private func syncDirectory(of path: String) throws {
     }
 }
 
+/// The file ends in half a line, which what is appended must not become a part of.
+package func endsInHalfALine(_ path: String) -> Bool {
+    var status = stat()
+    // A FIFO must not get a reader by this.
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0
+    else { return false }
+    let descriptor = clinux_open(path, O_RDONLY, 0)
+    if descriptor < 0 { return false }
+    defer { close(descriptor) }
+    var last: UInt8 = 0
+    return pread(descriptor, &last, 1, status.st_size - 1) == 1 && last != UInt8(ascii: "\n")
+}
+
 /// Rejected lines, each as a JSON object, appended to a file.
 struct RejectsFile {
     private let path: String
@@ -147,6 +160,13 @@ struct RejectsFile {
         // They are data, which only its owner may read unless the file was made otherwise.
         descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         if descriptor < 0 { throw Failure(.cannotCreate, errno: errno, path) }
+        // Whoever has the file locked ends the line, or writes whole ones.
+        guard endsInHalfALine(path), flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return }
+        defer { flock(descriptor, LOCK_UN) }
+        guard endsInHalfALine(path) else { return }
+        var lineFeed = ByteQueue()
+        lineFeed.append("\n")
+        try writeAll(&lineFeed, to: descriptor, name: path)
     }
 
     func append(_ place: Place, _ reason: String, raw: UnsafeBufferPointer<UInt8>) throws {

@@ -241,7 +241,7 @@ package struct Input: ~Copyable {
     /// False at the end of the operand.
     private static func receive(
         _ descriptor: Int32, _ name: String, _ isSmallPipe: inout Bool,
-        into queue: inout ByteQueue, _ report: Report
+        into queue: inout ByteQueue, _ report: Report, atMost step: Int = step
     ) throws -> Bool {
         while true {
             let target = queue.reserve(step)
@@ -267,6 +267,70 @@ package struct Input: ~Copyable {
             }
             throw Failure(.inputOutput, errno: code, name)
         }
+    }
+
+    // MARK: The end of a line
+
+    /// Reads on in the line that `queue` ends in, up to its line feed or the end of the input,
+    /// and nothing after it; also when a signal asked to stop. False when the line does not end
+    /// within `limit` bytes, or not in time (monotonic nanoseconds).
+    package mutating func finishLine(
+        in queue: inout ByteQueue, limit: Int, until deadline: UInt64
+    ) throws -> Bool {
+        let start = queue.bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        var searched = queue.count
+        while queue.count - start <= limit {
+            if isAtEnd && raw.isEmpty { return true }
+            if inflater != nil {
+                if !inflate(into: &queue) {
+                    if problem != nil || isAtEnd { return true }
+                    guard try isReady(until: deadline) else { return false }
+                    isAtEnd = try !Self.receive(descriptor, name, &isSmallPipe, into: &raw, report)
+                }
+            } else {
+                guard try isReady(until: deadline) else { return false }
+                // What stays in a pipe is for whoever reads on there.
+                let step = file == nil ? 1 : Self.step
+                isAtEnd = try !Self.receive(
+                    descriptor, name, &isSmallPipe, into: &queue, report, atMost: step)
+            }
+            let end = queue.bytes(searched..<queue.count).firstIndex(of: UInt8(ascii: "\n"))
+            if let end {
+                giveBack(queue.count - (searched + end + 1), &queue)
+                return true
+            }
+            searched = queue.count
+        }
+        giveBack(queue.count - start - limit - 1, &queue)
+        return false
+    }
+
+    private func giveBack(_ count: Int, _ queue: inout ByteQueue) {
+        if count <= 0 { return }
+        queue.truncate(queue.count - count)
+        if inflater != nil { return }
+        lseek(descriptor, -count, SEEK_CUR)
+        report.inputBytes -= count
+    }
+
+    private func isReady(until deadline: UInt64) throws -> Bool {
+        if file != nil { return true }
+        while clinux_is_hurried() == 0 {
+            var ready = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+            try report.wait(for: &ready, until: deadline)
+            if ready[0].revents != 0 { return true }
+            if clinux_monotonic_nanoseconds() >= deadline { return false }
+        }
+        return false
+    }
+
+    /// The current operand is a regular file that was not read to its end.
+    package var hasUnread: Bool {
+        guard let file, descriptor >= 0 else { return false }
+        if inflater != nil { return !isAtEnd || !raw.isEmpty }
+        var status = stat()
+        return fstat(file.descriptor, &status) == 0
+            && lseek(file.descriptor, 0, SEEK_CUR) < status.st_size
     }
 
     // MARK: Waiting

@@ -22,6 +22,10 @@ package struct DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
     var tagsSource = false
     /// Appended to instead of standard output.
     var outputFile: String?
+    package var outputFiles: [OutputFile] {
+        [OutputFile("--output", outputFile), OutputFile("--state", follow.stateFile)]
+            .compactMap { $0 }
+    }
     var form = Form.records
     /// Types that pass, and with '!' types that do not.
     var events: [String] = []

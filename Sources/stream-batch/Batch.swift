@@ -61,6 +61,8 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
     let resumes: Bool
     var progress = Progress()
     var read = 0
+    /// Lines of the current input that were taken: the queue begins with the next one.
+    var taken = 0
     var duplicates = 0
     var lateLines = 0
     var toldNotNumbers = false
@@ -88,6 +90,7 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
     mutating func readInputs(_ run: inout Run<BatchOptions>) throws {
         while try !destination.hasFailed && run.openInput() {
             queue.removeAll()
+            taken = 0
             var isCopy = false
             progress = try Progress(&run, journal, isCopy: &isCopy)
             if isCopy { continue }
@@ -157,7 +160,8 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
         defer {
             tellCounts(run.report)
             // The last line may be a bad one, which ends the run.
-            progress.reached(isDone ? lines.number : lines.number - 1, queue)
+            taken = isDone ? lines.number : lines.number - 1
+            progress.reached(taken, queue)
             progress.record(in: journal)
         }
         while true {

@@ -56,7 +56,8 @@ extension Batching where D: ~Copyable {
         try passOn(&run.output)
         tellCounts(run.report)
         do {
-            try destination.finish(rest: queue.bytes, &run.output)
+            try destination.deliverRest(&run.output)
+            try destination.finish(readRest(&run), &run.output)
         } catch {
             if journal?.isBroken == false { try journal?.write() }
             throw error
@@ -79,6 +80,31 @@ extension Batching where D: ~Copyable {
         if lateLines > 0 { run.report.warn("lines that came too late: \(lateLines)") }
         try chunks.get()
         try held.get()
+    }
+
+    /// What was read and is in no batch, as whole lines: half a line would be taken for a record.
+    mutating func readRest(_ run: inout Run<BatchOptions>) -> Rest {
+        var rest = Rest()
+        guard let deadline = destination.lineDeadline else { return rest }
+        if let last = queue.bytes.last, last != UInt8(ascii: "\n") {
+            let limit = run.settings.common.maxLine
+            // A read that fails leaves the line as incomplete as one that comes too late.
+            let isWhole = try? run.input.finishLine(in: &queue, limit: limit, until: deadline)
+            let whole = queue.bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+            // One that is too long will be refused as that again.
+            if isWhole != true && queue.count - whole <= limit {
+                rest.note =
+                    "left out the last \(queue.count - whole) bytes that were read of"
+                    + " \(run.input.name), a line that has not ended"
+                queue.truncate(whole)
+            }
+        }
+        rest.lines.append(queue.bytes)
+        if run.input.hasUnread && rest.note.isEmpty {
+            let line = taken + queue.bytes.count { $0 == UInt8(ascii: "\n") } + 1
+            rest.note = "\(run.input.name) was not read from line \(line) on"
+        }
+        return rest
     }
 
     func tellCounts(_ report: Report) {

@@ -19,9 +19,21 @@ protocol Destination: ~Copyable {
     var deadline: UInt64? { get }
     /// Appends what to wait for besides the input.
     func watch(_ descriptors: inout [pollfd])
-    /// The end of the run: all that was added gets to where it is safe. `rest` was read and is in
-    /// no batch: an incomplete line.
-    mutating func finish(rest: UnsafeBufferPointer<UInt8>, _ output: inout Output) throws
+    /// The end of the run: waits until nothing more is delivered of what was added.
+    mutating func deliverRest(_ output: inout Output) throws
+    /// Until when the rest of an incomplete line may be read, in nanoseconds of the monotonic
+    /// clock, so that what was read can be put away; nil when there is nothing to put away.
+    var lineDeadline: UInt64? { get }
+    /// What was added and not delivered gets to where it is safe.
+    mutating func finish(_ rest: borrowing Rest, _ output: inout Output) throws
+}
+
+/// What was read and is in no batch.
+struct Rest: ~Copyable {
+    /// Whole lines; the last one may lack a line feed when the input ended there.
+    var lines = ByteQueue(capacity: 0)
+    /// What to tell of that which is in no line, and of what was not read.
+    var note = ""
 }
 
 /// Standard output.
@@ -47,5 +59,7 @@ struct Writer: Destination, ~Copyable {
     mutating func makeRoom(_ output: inout Output) throws {}
     var deadline: UInt64? { nil }
     func watch(_ descriptors: inout [pollfd]) {}
-    mutating func finish(rest: UnsafeBufferPointer<UInt8>, _ output: inout Output) throws {}
+    mutating func deliverRest(_ output: inout Output) throws {}
+    var lineDeadline: UInt64? { nil }
+    mutating func finish(_ rest: borrowing Rest, _ output: inout Output) throws {}
 }

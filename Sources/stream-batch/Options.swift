@@ -75,6 +75,15 @@ struct BatchOptions: ToolSettings {
 }
 
 extension BatchOptions {
+    var outputFiles: [OutputFile] {
+        [
+            OutputFile("--dead-letter", delivery.deadLetterFile),
+            OutputFile("--journal", delivery.journalFolder.map { $0 + "/journal" }),
+        ].compactMap { $0 }
+    }
+
+    var inputFiles: [Operand] { delivery.redelivered.map { [$0] } ?? [] }
+
     /// Throws when options do not go together.
     func check(command: [Operand]) throws(UsageError) {
         let hasCommand = delivery.shellLine != nil || !command.isEmpty

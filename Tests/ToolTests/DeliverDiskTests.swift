@@ -133,6 +133,31 @@ import Testing
         #expect(result.text + next.text == numbers(1...11))
     }
 
+    /// A read ends anywhere in a line, which the next run must not take for one.
+    @Test func whatIsSpilledEndsInAWholeLine() throws {
+        let all = numbers(10_000_000...10_099_999)
+        _ = try place.folder.write(all, to: "n")
+        let result = try place.run(words("-q -n 5000 n -x") + ["exit 1"])
+        #expect(result.ending == .exit(69))
+        let spilled = try place.spilled(result)
+        #expect(all.hasPrefix(spilled) && spilled.hasSuffix("\n"))
+        let count = spilled.utf8.count { $0 == 10 }
+        #expect(result.errors.contains("; n was not read from line \(count + 1) on\n"))
+        let piped = try place.shell(
+            "cat n | { stream-batch --spill-dir . -q -n 5000 -x 'exit 1'; cat; }")
+        #expect(try place.spilled(piped) + piped.text == all)
+    }
+
+    @Test func aLineThatDoesNotEndIsNotSpilled() throws {
+        let session = try place.start("-q -n 3 --grace 10ms", "exit 1")
+        session.write("1\n2\n3\n45")
+        let result = session.finish()
+        session.closeInput()
+        #expect(result.ending == .exit(69))
+        #expect(try place.spilled(result) == numbers(1...3))
+        #expect(result.errors.contains("; left out the last 2 bytes that were read of -"))
+    }
+
     @Test func anotherFolderTakesTheSpill() throws {
         let result = try place.run(
             ["--spill-dir", "/no/where", "-n2", "-x", "exit 1"], numbers(1...3))

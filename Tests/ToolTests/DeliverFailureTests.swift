@@ -8,6 +8,55 @@ import Testing
 
     init() throws { place = try Workplace() }
 
+    // MARK: Files
+
+    /// One would destroy what is written for the other.
+    @Test func aFileHasOnePurpose() throws {
+        _ = try place.shell("mkdir j; ln -s dead soft; cp /dev/null dead")
+        for options in [
+            "--dead-letter dead --stats=dead", "--dead-letter new --stats=./new",
+            "--dead-letter soft --metrics-file dead", "--dead-letter dead --rejects dead",
+            "--rejects new --metrics-file new", "--dead-letter j/journal --journal j",
+        ] {
+            let result = try place.run("-q -n 1 " + options, "exit 65", "1\n")
+            #expect(result.ending == .exit(64), "\(options)")
+            #expect(result.errors.contains(" name the same file: "))
+        }
+        #expect(try place.lines("dead").isEmpty && !place.has("new"))
+        let devices = try place.run(
+            "-n 1 --dead-letter /dev/null --stats=/dev/null --rejects /dev/stderr", "cat", "1\n")
+        #expect(devices.ending == .exit(0))
+    }
+
+    /// Reading what it writes would never end.
+    @Test func theInputIsNoOutput() throws {
+        _ = try place.folder.write("1\n", to: "l")
+        for option in ["--dead-letter", "--rejects", "--stats", "--metrics-file"] {
+            for operand in ["l", "< l"] {
+                let line = "stream-batch -q -n1 -x 'exit 65' \(option)=l \(operand)"
+                let result = try place.shell(line)
+                #expect(result.ending == .exit(64), "\(line)")
+                #expect(result.errors.contains("input file is output file (\(option))"))
+            }
+        }
+        #expect(try place.lines("l") == ["1"])
+    }
+
+    @Test func aLetterBeginsALine() throws {
+        _ = try place.folder.write("{\"time\":", to: "dead")
+        _ = try place.folder.write("{\"input\":", to: "bad")
+        for _ in 1...2 {
+            let result = try place.run(
+                "-q -n 1 --dead-letter dead --rejects bad", "exit 65", "1\nx\n2\n")
+            #expect(result.ending == .exit(1))
+        }
+        let letters = try place.lines("dead")
+        #expect(letters.count == 5 && letters[0] == "{\"time\":")
+        #expect(letters.dropFirst().allSatisfy { object($0)["items"] != nil })
+        let bad = try place.lines("bad")
+        #expect(bad.count == 3 && bad[0] == "{\"input\":" && object(bad[1])["raw"] != nil)
+    }
+
     // MARK: Ways to fail
 
     @Test(arguments: [

@@ -126,9 +126,16 @@ import Testing
     }
 
     @Test func resultsHaveALimit() throws {
-        let result = try run("-n 1 --max-output 1000", "yes >&3", "1\n")
-        #expect(result.ending == .exit(1))
-        #expect(result.errors.contains("wrote more than 1000 bytes (see --max-output)"))
+        for line in ["yes >&3", "yes | head -c 2000 >&3"] {
+            let result = try run("-n 1 --retries 1 --max-output 1000", line, "1\n")
+            #expect(result.ending == .exit(69))
+            #expect(
+                result.errors.contains("is no result: more than 1000 bytes (see --max-output)"))
+            #expect(try place.letters().isEmpty)
+            #expect(try place.spilled(result) == "1\n")
+            #expect(result.counter("deliveries") == 2)
+            _ = try place.shell("rm *.jsonl")
+        }
     }
 
     @Test func resultsExcludeAggregates() throws {

@@ -68,7 +68,7 @@ struct Workplace {
     /// What is in the file that a run spilled to, and named.
     func spilled(_ result: Finished) throws -> String {
         let name = try #require(
-            result.errors.firstMatch(of: #/ (?:is|are) in \./(\S+\.jsonl)\n/#)?.1,
+            result.errors.firstMatch(of: #/ (?:is|are) in \./(\S+\.jsonl)[;\n]/#)?.1,
             "\(result.errors)")
         return try text(of: String(name))
     }

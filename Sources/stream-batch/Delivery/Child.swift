@@ -178,15 +178,20 @@ final class Child {
         kill(-process, SIGTERM)
     }
 
-    private func wroteTooMuch(_ settings: DeliveryOptions) -> Bool {
-        written.count > settings.maxOutput || resultLines.count > settings.maxOutput
+    /// What is wrong when it wrote too much, to standard output or to descriptor 3.
+    private func excess(_ settings: DeliveryOptions) -> Ending? {
+        let limit = settings.maxOutput
+        if resultLines.count > limit {
+            return .badResults("more than \(limit) bytes (see --max-output)")
+        }
+        return written.count > limit ? .tooMuchOutput(limit: limit) : nil
     }
 
     /// Tells it to end when it wrote too much or ran too long, and kills it when it did not.
     func enforce(_ settings: DeliveryOptions, now: UInt64) {
         let killAt = now + settings.killAfter
-        if wroteTooMuch(settings) {
-            terminate(.tooMuchOutput(limit: settings.maxOutput), killAt: killAt)
+        if let excess = excess(settings) {
+            terminate(excess, killAt: killAt)
             closePipe(&output)
             closePipe(&results)
         }
@@ -219,9 +224,7 @@ final class Child {
         }
         if let reason { return reason }
         if result < 0 { return .cannotStart(errno: code) }
-        if wroteTooMuch(settings) {
-            return .tooMuchOutput(limit: settings.maxOutput)
-        }
+        if let excess = excess(settings) { return excess }
         return signal != 0 ? .signal(signal) : .status(status)
     }
 }

@@ -50,10 +50,12 @@ struct DeadLetterFile {
     /// On the disk when it returns. When it throws, the file is as it was: half a line would spoil
     /// the next.
     func append(_ letter: DeadLetter) throws {
-        var line = ByteQueue(capacity: 512)
-        append(letter, to: &line)
         try lock()
         defer { flock(descriptor, LOCK_UN) }
+        var line = ByteQueue(capacity: 512)
+        // A disk that was full, or a power failure, may have left half a letter.
+        if endsInHalfALine(path) { line.append("\n") }
+        append(letter, to: &line)
         var status = stat()
         let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
         do {

@@ -112,9 +112,8 @@ struct Delivery: Destination, ~Copyable {
         for turn in turns { turn.child?.appendDescriptors(to: &descriptors) }
     }
 
-    /// The end of the input, or of the run: delivers all that was added, or gives it to where it
-    /// is safe. `rest` was read and is in no batch: an incomplete line.
-    mutating func finish(rest: UnsafeBufferPointer<UInt8>, _ output: inout Output) throws {
+    /// The end of the input, or of the run: delivers all that was added, if it can.
+    mutating func deliverRest(_ output: inout Output) throws {
         do {
             try journal?.write()
         } catch {
@@ -126,7 +125,11 @@ struct Delivery: Destination, ~Copyable {
             try wait()
             try serve(&output)
         }
-        try putAway(rest, &output)
+    }
+
+    var lineDeadline: UInt64? {
+        if isDone || keepsLeft { return nil }
+        return stopTime ?? monotonicNanoseconds() + settings.grace
     }
 
     // MARK: Waiting
@@ -239,11 +242,11 @@ struct Delivery: Destination, ~Copyable {
 
     // MARK: What is left
 
+    private var isDone: Bool { !hasFailed && !isCut && !turns.contains(where: \.isGivenUp) }
+
     /// What was not delivered becomes a dead letter, stays in the journal, or is spilled.
-    private mutating func putAway(
-        _ rest: UnsafeBufferPointer<UInt8>, _ output: inout Output
-    ) throws {
-        if !hasFailed && !isCut && !turns.contains(where: \.isGivenUp) { return }
+    mutating func finish(_ rest: borrowing Rest, _ output: inout Output) throws {
+        if isDone { return }
         schedule.takeRest()
         if isCut && !hasFailed && !keepsLeft && deadLetters != nil {
             for index in turns.indices { buryAll(index) }
@@ -251,15 +254,16 @@ struct Delivery: Destination, ~Copyable {
         }
         var spill = Spill(isText: spillsText)
         for turn in turns { spill.append(turn.batch, turn.parts, form) }
-        if !keepsLeft { spill.append(rest: rest) }
+        if !keepsLeft { spill.append(rest: rest.lines.bytes) }
         if spill.isEmpty {
+            if !rest.note.isEmpty { report.warn(rest.note) }
             if let failure { throw failure }
             return
         }
-        try tellLeft(spill)
+        try tellLeft(spill, rest.note)
     }
 
-    private mutating func tellLeft(_ spill: borrowing Spill) throws {
+    private mutating func tellLeft(_ spill: borrowing Spill, _ note: String) throws {
         let isOne = spill.count == 1
         var text = "\(spill.count) line\(isOne ? " that was" : "s that were") not delivered "
         if keepsLeft {
@@ -272,6 +276,7 @@ struct Delivery: Destination, ~Copyable {
                 text += "\(isOne ? "is" : "are") lost: \(reason)"
             }
         }
+        if !note.isEmpty { text += "; \(note)" }
         guard let failure else {
             if !keepsLeft || !isStopping { throw Failure(.unavailable, text) }
             report.warn(text)

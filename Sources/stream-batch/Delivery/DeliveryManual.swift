@@ -93,7 +93,13 @@ let delivering = #"""
     stays in the
     .Fl Fl journal ,
     or is spilled with all that was read behind it, as plain lines for the next run.
+    For that a line of which the end was not read yet is read on, while
+    .Fl Fl grace
+    lasts, and left out when it does not end; the message says so.
+    It also says from which line on a file was not read.
     A dead letter is on the disk before its batch counts as done.
+    It begins a line, also in a file that ends in half a one.
+    No file may be input and output, or have two options that write one.
     .Pp
     SIGTERM, SIGINT and SIGHUP stop the reading; what is open is closed, each batch is tried once
     more, and commands may run for
@@ -216,6 +222,9 @@ let delivering = #"""
     ends (exit 69) when all
     .Fl Fl retries
     have; nothing becomes a dead letter for it.
+    So is more there than
+    .Fl Fl max-output
+    allows, which counts for standard output and for descriptor 3 each.
     Of a batch that is partly delivered when the tool is killed the
     .Fl Fl journal
     brings all back.

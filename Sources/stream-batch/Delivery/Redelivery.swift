@@ -16,10 +16,12 @@ func redeliver(_ file: Operand, _ form: Form, _ run: inout Run<BatchOptions>) th
         try deliverLetters(&delivery, &run)
     } catch {
         // What came before the failure was accepted.
-        try delivery.finish(rest: UnsafeBufferPointer(start: nil, count: 0), &run.output)
+        try delivery.deliverRest(&run.output)
+        try delivery.finish(Rest(), &run.output)
         throw error
     }
-    try delivery.finish(rest: UnsafeBufferPointer(start: nil, count: 0), &run.output)
+    try delivery.deliverRest(&run.output)
+    try delivery.finish(Rest(), &run.output)
 }
 
 private func checkRedelivery(
@@ -29,15 +31,6 @@ private func checkRedelivery(
     if !run.operands.isEmpty { throw UsageError("--redeliver takes no other files") }
     if delivery.journalFolder != nil {
         throw UsageError("--redeliver and --journal exclude each other")
-    }
-    var read = stat()
-    var written = stat()
-    if let path = delivery.deadLetterFile, stat(file.path, &read) == 0, stat(path, &written) == 0,
-        read.st_mode & S_IFMT == S_IFREG, read.st_dev == written.st_dev,
-        read.st_ino == written.st_ino
-    {
-        throw UsageError(
-            "--redeliver reads the file of --dead-letter itself: move it to another name first")
     }
 }
 
