@@ -221,6 +221,7 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
     /// The line at hand passes the stages before its batch.
     mutating func stage(_ place: Place, _ run: inout Run<BatchOptions>) throws {
         if stages.isEmpty { return try group(place, &run) }
+        if hasEventTime { time.goOn(to: line.time) }
         if stages.isDuplicate(line, now: stageTime) {
             duplicates += 1
         } else if !stages.hold(line, place, now: stageTime) {
