@@ -144,7 +144,7 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
 
     var idleDeadline: UInt64? {
         guard let idle = time.idleClose else { return nil }
-        let isHolding = !open.isEmpty || stages.deadline != nil || !doubtful.isEmpty
+        let isHolding = !open.isEmpty || stages.deadline != nil
         return isHolding ? time.heard + idle : nil
     }
 
@@ -318,8 +318,8 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
             time.heard = now
             return
         }
-        time.dismiss()
-        try dismissDoubtful(&run)
+        // Lines that wait for others that agree with them go on waiting: in a slow stream these
+        // come after a silence.
         try release(&run, atEnd: true)
         open.closeIdle()
         try passOn(&run.output)

@@ -136,11 +136,34 @@ import Testing
         session.write("{\"t\":1,\"n\":3}\n{\"t\":1,\"n\":2}\n")
         let first = "[{\"t\":1,\"n\":2},{\"t\":1,\"n\":3}]\n"
         #expect(session.prints(first, within: 20))
-        // A time that nothing agrees with does not wait for ever, either.
+        // A time that nothing agrees with yet closes nothing.
         session.write("{\"t\":20,\"n\":4}\n{\"t\":1900000000,\"n\":5}\n")
         #expect(session.prints(first + "[{\"t\":20,\"n\":4}]\n", within: 20))
         session.closeInput()
         #expect(session.finish().stats["rejected"] == 1)
+    }
+
+    /// Each silence took the waiting line for wrong, so that no other ever agreed with it.
+    @Test func agreementOutlivesSilence() throws {
+        let session = try start(
+            "stream-batch", "-q --time . -t 1m --idle-close 20ms --on-error=skip --stats")
+        let start = 1_767_600_000
+        var expected = "[0]\n"
+        session.write("0\n")
+        #expect(session.prints(expected, within: 20))
+        session.write("\(start)\n")
+        letPass(0.1)
+        for minute in 1...4 {
+            let time = start + 60 * minute
+            if minute == 1 { expected += "[\(start)]\n" }
+            expected += "[\(time)]\n"
+            session.write("\(time)\n")
+            #expect(session.prints(expected, within: 20))
+        }
+        session.closeInput()
+        let result = session.finish()
+        #expect(result.ending == .exit(0))
+        #expect(result.stats["rejected"] == 0)
     }
 
     /// While the program stood still, or all its time was taken, the input was not silent.
