@@ -147,7 +147,7 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
 
     var idleDeadline: UInt64? {
         guard let idle = time.idleClose else { return nil }
-        let isHolding = !open.isEmpty || stages.deadline != nil || !doubtful.isEmpty
+        let isHolding = !open.isEmpty || stages.deadline != nil
         return isHolding ? time.heard + idle : nil
     }
 
@@ -225,6 +225,7 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
     /// The line at hand passes the stages before its batch.
     mutating func stage(_ place: Place, _ run: inout Run<BatchOptions>) throws {
         if stages.isEmpty { return try group(place, &run) }
+        if hasEventTime { time.goOn(to: line.time) }
         if stages.isDuplicate(line, now: stageTime) {
             duplicates += 1
         } else if !stages.hold(line, place, now: stageTime) {
@@ -321,8 +322,8 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
             time.heard = now
             return
         }
-        time.dismiss()
-        try dismissDoubtful(&run)
+        // Lines that wait for others that agree with them go on waiting: in a slow stream these
+        // come after a silence.
         try release(&run, atEnd: true)
         open.closeIdle()
         try passOn(&run.output)

@@ -24,7 +24,10 @@ extension Batching where D: ~Copyable {
                 let place = Place(run.settings.delivery.journalFolder ?? "", line: read)
                 do {
                     try line.readAgain(bytes)
-                    if hasEventTime { _ = time.verdict(on: line.time) }
+                    if hasEventTime {
+                        _ = time.verdict(on: line.time)
+                        time.goOn(to: line.time)
+                    }
                     // It is not to come again; that it is here says that it did not before.
                     _ = stages.isDuplicate(line, now: stageTime)
                     try group(place, run.report)

@@ -28,8 +28,10 @@ struct EventTime: ~Copyable {
         idleClose = settings.idleClose
     }
 
-    /// The latest time that can be believed.
-    var now: UInt64 { judge.latest }
+    /// The latest time of the lines that were believed, as they came.
+    private(set) var now: UInt64 = 0
+    /// That of those that came into their batches: others may still wait for their turn.
+    private var passed: UInt64 = 0
 
     /// Senders that were given up for others.
     var evictions: Int { senders.evictions }
@@ -38,9 +40,13 @@ struct EventTime: ~Copyable {
 
     func isAhead(_ time: UInt64) -> Bool { judge.isAhead(time) }
 
+    /// Time goes on to that of a line that is believed, or that is only late.
+    mutating func goOn(to time: UInt64) { now = max(now, min(time, judge.latest)) }
+
     /// The time up to which all lines have come, now that this one did.
     mutating func watermark(after line: borrowing Line) -> UInt64 {
-        var passed = judge.latest
+        passed = max(passed, min(line.time, judge.latest))
+        var passed = self.passed
         if hasSenders {
             // A clock that stands in 1970 is waited for by nobody.
             guard judge.isLikely(line.time) else { return 0 }
@@ -55,5 +61,9 @@ struct EventTime: ~Copyable {
     mutating func dismiss() { judge.dismiss() }
 
     /// The times before were wrong.
-    mutating func beginAnew() { senders.removeAll() }
+    mutating func beginAnew() {
+        now = 0
+        passed = 0
+        senders.removeAll()
+    }
 }

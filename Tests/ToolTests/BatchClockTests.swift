@@ -70,6 +70,38 @@ import Testing
         #expect(slow.text == atOnce.text)
     }
 
+    /// Lines that --reorder had put back into order were late: one that it still held had closed
+    /// their windows.
+    @Test func reorderedLinesAreNotLate() throws {
+        let line = { (second: Int) in "{\"n\":\(second),\"t\":\(second)}" }
+        for order in [[1, 3, 2, 4], [1, 5, 4, 3, 2, 6], [0, 400, 2, 1, 3]] {
+            let result = try run(
+                "stream-batch", "--time .t -t 1s --reorder .n --max-wait 1h",
+                order.map { line($0) + "\n" }.joined())
+            #expect(result.ending == .exit(0), "\(result.errors)")
+            #expect(result.text == order.sorted().map { "[\(line($0))]\n" }.joined())
+        }
+    }
+
+    /// Lines that waited for others that agree were late once these had come, or duplicates.
+    @Test(arguments: [[0], [1_700_000_000, 1_700_000_001, 1_700_000_002]])
+    func agreeingLinesComeInTheirOrder(_ before: [Int]) throws {
+        let start = 1_767_600_000
+        let agreeing = [0, 60, 120, 180].map { start + $0 }
+        let line = { (time: Int) in "{\"t\":\(time),\"id\":1}" }
+        let input = (before + agreeing).map { line($0) + "\n" }.joined()
+        let result = try run("stream-batch", "-q --time .t -t 1m --max-gap 30d", input)
+        #expect(result.ending == .exit(0))
+        let first = "[" + before.map(line).joined(separator: ",") + "]\n"
+        #expect(result.text == first + agreeing.map { "[\(line($0))]\n" }.joined())
+        let distinct = try run(
+            "stream-batch",
+            "-q --time .t -t 1h --max-gap 30d --dedup .id --dedup-for 10s -f lines", input)
+        #expect(distinct.ending == .exit(0))
+        #expect(
+            distinct.lines.filter { !$0.isEmpty } == ([before[0]] + agreeing).map(line))
+    }
+
     // MARK: --idle-close
 
     @Test func silenceClosesWindows() throws {
@@ -104,11 +136,34 @@ import Testing
         session.write("{\"t\":1,\"n\":3}\n{\"t\":1,\"n\":2}\n")
         let first = "[{\"t\":1,\"n\":2},{\"t\":1,\"n\":3}]\n"
         #expect(session.prints(first, within: 20))
-        // A time that nothing agrees with does not wait for ever, either.
+        // A time that nothing agrees with yet closes nothing.
         session.write("{\"t\":20,\"n\":4}\n{\"t\":1900000000,\"n\":5}\n")
         #expect(session.prints(first + "[{\"t\":20,\"n\":4}]\n", within: 20))
         session.closeInput()
         #expect(session.finish().stats["rejected"] == 1)
+    }
+
+    /// Each silence took the waiting line for wrong, so that no other ever agreed with it.
+    @Test func agreementOutlivesSilence() throws {
+        let session = try start(
+            "stream-batch", "-q --time . -t 1m --idle-close 20ms --on-error=skip --stats")
+        let start = 1_767_600_000
+        var expected = "[0]\n"
+        session.write("0\n")
+        #expect(session.prints(expected, within: 20))
+        session.write("\(start)\n")
+        letPass(0.1)
+        for minute in 1...4 {
+            let time = start + 60 * minute
+            if minute == 1 { expected += "[\(start)]\n" }
+            expected += "[\(time)]\n"
+            session.write("\(time)\n")
+            #expect(session.prints(expected, within: 20))
+        }
+        session.closeInput()
+        let result = session.finish()
+        #expect(result.ending == .exit(0))
+        #expect(result.stats["rejected"] == 0)
     }
 
     /// While the program stood still, or all its time was taken, the input was not silent.
