@@ -11,14 +11,49 @@ package struct ChunkJoiner {
         case invalid(String)
     }
 
+    /// A chunk as it came, and where in it the contents of its data stand.
+    private struct Piece {
+        var raw: [UInt8]
+        var contents: Range<Int>
+    }
+
     private struct Message {
         var event: Event
         let total: Int
         /// By seq: a total alone must not cost memory.
-        var pieces: [Int: [UInt8]] = [:]
+        var pieces: [Int: Piece] = [:]
+        /// The bytes that the pieces make.
         var size = 0
         /// It was too large: the rest of its chunks is left out with it.
         var isRefused = false
+
+        /// The chunks that came, in their order, as the lines of the event's data.
+        var incomplete: Event {
+            var event = event
+            for (_, piece) in pieces.sorted(by: { $0.key < $1.key }) {
+                if !event.data.isEmpty { event.data.append(UInt8(ascii: "\n")) }
+                event.data += piece.raw
+            }
+            return event
+        }
+
+        /// The event of all chunks.
+        var whole: Event {
+            var data = ByteQueue(capacity: size + 64)
+            for seq in 0..<total {
+                guard let piece = pieces[seq] else { continue }
+                unsafe piece.raw.withUnsafeBufferPointer { raw in
+                    do throws(LoneSurrogate) {
+                        try unsafe data.append(unescaping: raw.slice(piece.contents))
+                    } catch {
+                        preconditionFailure("a piece was looked at when it came")
+                    }
+                }
+            }
+            var event = event
+            event.data = unsafe [UInt8](data.bytes)
+            return event
+        }
     }
 
     /// Incomplete messages, the oldest first, by the id that their chunks name.
@@ -62,16 +97,17 @@ package struct ChunkJoiner {
         guard total >= 1 && seq < total && total <= maxSize else {
             return .invalid("chunk \(seq) of \(total) cannot be")
         }
-        var piece = ByteQueue()
+        let contents = (text.lowerBound + 1)..<(text.upperBound - 1)
+        var unescaped = ByteQueue()
         do throws(LoneSurrogate) {
-            try unsafe piece.append(
-                unescaping: data.slice((text.lowerBound + 1)..<(text.upperBound - 1)))
+            try unsafe unescaped.append(unescaping: data.slice(contents))
         } catch {
             return .invalid("a chunk's data holds half a surrogate pair, which is no text")
         }
         let key = unsafe [UInt8](data.slice(id))
         let event = Event(fields: fields, data: [], line: line)
-        return unsafe add([UInt8](piece.bytes), seq, of: total, to: key, event)
+        let piece = unsafe Piece(raw: [UInt8](data), contents: contents)
+        return add(piece, size: unescaped.count, seq, of: total, to: key, event)
     }
 
     /// Where the five members stand, or nil when the data is no JSON.
@@ -94,7 +130,7 @@ package struct ChunkJoiner {
     }
 
     private mutating func add(
-        _ piece: [UInt8], _ seq: Int, of total: Int, to id: [UInt8], _ event: Event
+        _ piece: Piece, size: Int, _ seq: Int, of total: Int, to id: [UInt8], _ event: Event
     ) -> Result {
         var index = open.firstIndex { $0.id == id }
         if let known = index {
@@ -119,7 +155,7 @@ package struct ChunkJoiner {
         }
         let place = index ?? open.count - 1
         open[place].message.pieces[seq] = piece
-        open[place].message.size += piece.count
+        open[place].message.size += size
         if let eventID = event.fields.id { open[place].message.event.fields.id = eventID }
         if open[place].message.size > maxSize {
             open[place].message.isRefused = true
@@ -127,23 +163,19 @@ package struct ChunkJoiner {
             return .invalid("the chunks make more than \(maxSize) bytes (see --max-line)")
         }
         if open[place].message.pieces.count < total { return .incomplete }
-        let message = open.remove(at: place).message
-        var whole = message.event
-        whole.data.reserveCapacity(message.size)
-        for seq in 0..<total { whole.data += message.pieces[seq] ?? [] }
-        return .complete(whole)
+        return .complete(open.remove(at: place).message.whole)
     }
 
     private mutating func abandon(_ index: Int) {
         let message = open.remove(at: index).message
-        if !message.isRefused { abandoned.append(message.event) }
+        if !message.isRefused { abandoned.append(message.incomplete) }
     }
 
     /// Messages that were given up because newer ones took their place; with `atEnd` also those
-    /// that are still incomplete.
+    /// that are still incomplete. The data of each are the chunks that came, a line each.
     package mutating func takeAbandoned(atEnd: Bool = false) -> [Event] {
         if atEnd {
-            abandoned += open.filter { !$0.message.isRefused }.map(\.message.event)
+            abandoned += open.filter { !$0.message.isRefused }.map(\.message.incomplete)
             open = []
         }
         defer { abandoned = [] }

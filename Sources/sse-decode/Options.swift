@@ -176,6 +176,6 @@ private var orderOptions: OptionGroup<DecodeOptions> {
             .count(
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"
-                    + " (16); the oldest gives way and is rejected."),
+                    + " (16); the oldest gives way and is rejected: its chunks, a line each."),
         ])
 }

@@ -299,7 +299,7 @@ private var stageOptions: OptionGroup<BatchOptions> {
             .count(
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"
-                    + " (16); the oldest gives way and is rejected."),
+                    + " (16); the oldest gives way and is rejected: its chunks, a line each."),
         ])
 }
 

@@ -33,6 +33,11 @@ private struct Joined {
         take(#"{"type":"chunk","id":\#(id),"seq":\#(seq),"total":\#(total),"data":"\#(data)"}"#)
     }
 
+    /// What came of the messages that were given up.
+    mutating func remains() -> [String] {
+        joiner.takeAbandoned(atEnd: true).map { text($0.data) }
+    }
+
     /// The first lines of the messages that were given up.
     mutating func abandoned(atEnd: Bool = false) -> [Int] {
         joiner.takeAbandoned(atEnd: atEnd).map(\.line)
@@ -110,6 +115,16 @@ private struct Joined {
         #expect(joined.take("2", 1, of: 2, "d") == "…")
         #expect(joined.take("2", 0, of: 2, "c") == "cd - line 7")
         #expect(joined.abandoned(atEnd: true) == [6])
+    }
+
+    @Test func whatIsGivenUpIsKept() {
+        var joined = Joined()
+        let chunks = [2, 0].map { seq in
+            #"{"type":"chunk","id":1,"seq":\#(seq),"total":3,"data":"\u0041\n"}"#
+        }
+        for chunk in chunks { #expect(joined.take(chunk) == "…") }
+        #expect(joined.remains() == [chunks[1] + "\n" + chunks[0]])
+        #expect(joined.remains() == [])
     }
 
     @Test func theOldestIsGivenUp() {

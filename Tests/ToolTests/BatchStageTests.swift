@@ -182,6 +182,17 @@ import Testing
             output: "[" + chunk("a", 0, 2, "x").dropLast() + "]\n"),
     ]
 
+    /// They were rejected as an empty text.
+    @Test func missingChunksAreRejectedAsTheyCame() throws {
+        let folder = try TemporaryFolder()
+        let lines = Self.chunk("a", 2, 3, "z") + Self.chunk("a", 0, 3, "x\\n")
+        let result = try run(
+            "stream-batch", "-q --join-chunks --rejects \(folder.file("r"))", lines)
+        #expect(result.ending == .exit(1))
+        let raw = try shell("jq -r .raw \(folder.file("r"))")
+        #expect(raw.lines.sorted() == lines.split(separator: "\n").map(String.init).sorted())
+    }
+
     /// The diagnostic named the file that was read last.
     @Test func missingChunksAreThoseOfTheirFile() throws {
         let folder = try TemporaryFolder()

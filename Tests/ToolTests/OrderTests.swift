@@ -132,6 +132,18 @@ import Testing
             output: "{\"type\":\"chunk\",\"id\":\"a\",\"seq\":0,\"total\":2,\"data\":\"x\"}\n"),
     ]
 
+    /// They were rejected as an empty text.
+    @Test func missingChunksAreRejectedAsTheyCame() throws {
+        let folder = try TemporaryFolder()
+        let events = Self.chunk("a", 2, 3, "z") + Self.chunk("a", 0, 3, "x")
+        let result = try run(
+            "sse-decode", "-t -q --join-chunks --rejects \(folder.file("r"))", events)
+        #expect(result.ending == .exit(1))
+        let raw = try shell("jq -r .raw \(folder.file("r"))")
+        let data = events.split(separator: "\n").map { String($0.dropFirst("data: ".count)) }
+        #expect(raw.lines == data.reversed())
+    }
+
     @Test func dedupOfTheSample() throws {
         let all = try run("sse-decode", "prices.sse").lines
         var seen: Set<String> = []
