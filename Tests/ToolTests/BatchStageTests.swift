@@ -138,6 +138,34 @@ import Testing
         }
     }
 
+    /// A line that was rejected made the good one that was sent after it a duplicate.
+    @Test(arguments: [
+        (
+            "--time .t -t 10s --dedup .id",
+            ["{\"t\":100,\"id\":1}", "{\"t\":50,\"id\":2}", "{\"t\":110,\"id\":2}"],
+            "[{\"t\":100,\"id\":1}]\n[{\"t\":110,\"id\":2}]\n"
+        ),
+        (
+            "--dedup .id -b 40 --oversize reject --on-error=skip",
+            ["{\"id\":1,\"x\":\"\(String(repeating: "a", count: 40))\"}", "{\"id\":1}"],
+            "[{\"id\":1}]\n"
+        ),
+        (
+            "--reorder .n --dedup .n -b 40 --oversize reject --on-error=skip",
+            ["{\"n\":1,\"x\":\"\(String(repeating: "a", count: 40))\"}", "{\"n\":1}"],
+            "[{\"n\":1}]\n"
+        ),
+    ])
+    func rejectedLinesAreNotRemembered(
+        _ options: String, _ lines: [String], _ expected: String
+    ) throws {
+        let input = lines.map { $0 + "\n" }.joined()
+        let result = try run("stream-batch", "-q --stats \(options)", input)
+        #expect(result.ending == .exit(1))
+        #expect(result.text == expected)
+        #expect(result.stats["duplicates"] == nil || result.stats["duplicates"] == 0)
+    }
+
     // MARK: --join-chunks
 
     private static func chunk(_ id: String, _ seq: Int, _ total: Int, _ data: String) -> String {
