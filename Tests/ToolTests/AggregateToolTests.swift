@@ -41,6 +41,16 @@ import Testing
         #expect(result.errors.isEmpty)
     }
 
+    @Test func escapedNumbers() throws {
+        let input = [#"{"n":"\u0032"}"#, #"{"n":"1\u0030"}"#, #"{"n":"\ud800"}"#]
+            .map { $0 + "\n" }.joined()
+        let result = try run(
+            "stream-batch", words("-q -a sum(.n) -a max(.n) -a h=histogram(.n,5)"), input.utf8)
+        #expect(
+            result.text == #"{"sum_n":12,"max_n":10,"h":[{"le":5,"count":1},"#
+                + #"{"le":null,"count":1}]}"# + "\n")
+    }
+
     @Test func inTheirOrderBehindTheKey() throws {
         let result = try run(
             "stream-batch",
