@@ -51,6 +51,13 @@ import Testing
                 + #"{"le":null,"count":1}]}"# + "\n")
     }
 
+    /// The rate of a window that begins before 1970 was that of the rest of it.
+    @Test func rateOfTheFirstWindow() throws {
+        let result = try run(
+            "stream-batch", "--time . -t 10s --offset=-5s -a rate", "1\n2\n6\n")
+        #expect(result.lines.map { $0.hasSuffix("\"rate\":0.2}") } == [true, false])
+    }
+
     @Test func inTheirOrderBehindTheKey() throws {
         let result = try run(
             "stream-batch",
