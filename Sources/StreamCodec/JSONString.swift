@@ -194,3 +194,22 @@ extension UnsafeBufferPointer<UInt8> {
         return unsafe queue.bytes.isEqual(to: text)
     }
 }
+
+extension UnsafeBufferPointer<UInt8> {
+    /// True when a string with these contents has to be unescaped.
+    @inline(__always)
+    package var hasEscapes: Bool { unsafe contains(UInt8(ascii: "\\")) }
+
+    /// Calls `body` with what contents of a string stand for; nil when that is no text.
+    package func withUnescaped<Value>(
+        _ body: (UnsafeBufferPointer<UInt8>) -> Value?
+    ) -> Value? {
+        var queue = ByteQueue(capacity: count + 64)
+        do throws(LoneSurrogate) {
+            try unsafe queue.append(unescaping: self)
+        } catch {
+            return nil
+        }
+        return unsafe body(queue.bytes)
+    }
+}

@@ -31,6 +31,11 @@ package struct RecentKeys: ~Copyable {
         return true
     }
 
+    /// The key is as one that never came.
+    package mutating func remove(_ key: UnsafeBufferPointer<UInt8>) {
+        if let index = unsafe table.index(of: key) { table.remove(index) }
+    }
+
     private mutating func forget(_ now: UInt64) {
         guard let lifetime else { return }
         while let oldest = table.oldest, now >= times[oldest] &+ lifetime {

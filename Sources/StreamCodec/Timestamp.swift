@@ -32,6 +32,17 @@ package enum Timestamp {
             return unsafe number(text, unit: unit)
         }
         let contents = unsafe text.slice(1..<(text.count - 1))
+        if unsafe contents.hasEscapes {
+            return unsafe contents.withUnescaped { contents in
+                unsafe read(contents: contents, unit: unit, zone: zone)
+            } ?? .none
+        }
+        return unsafe read(contents: contents, unit: unit, zone: zone)
+    }
+
+    private static func read(
+        contents: UnsafeBufferPointer<UInt8>, unit: Unit, zone: Zone?
+    ) -> Reading {
         let number = unsafe number(contents, unit: unit)
         return unsafe number == .none ? date(contents, zone: zone) : number
     }

@@ -251,7 +251,15 @@ struct Batching<D: Destination & ~Copyable>: ~Copyable {
         } else {
             line.time = now
         }
-        if try !open.take(line, now: now) {
+        let isTaken: Bool
+        do {
+            isTaken = try open.take(line, now: now)
+        } catch {
+            stages.forget(line)
+            throw error
+        }
+        if !isTaken {
+            stages.forget(line)
             lateLines += 1
             try rejectLate(place, report)
         }

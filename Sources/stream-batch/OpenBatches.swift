@@ -208,7 +208,7 @@ struct OpenBatches: ~Copyable {
         pieces.take(batches[slot].pieces, before: &batch.lines)
         if limits.isAggregated {
             var summary = ByteQueue(capacity: 256)
-            let length = windows == nil ? max(now, batch.to) - batch.from : batch.to - batch.from
+            let length = windows?.length(batches[slot]) ?? max(now, batch.to) - batch.from
             aggregates.append(states[slot], seconds: Double(length) / 1e9, to: &summary)
             batch.summary = Array(summary.bytes)
         }

@@ -101,6 +101,13 @@ struct Stages: ~Copyable {
         return !isNew
     }
 
+    /// The line was rejected: another with its value is none that came before.
+    mutating func forget(_ line: borrowing Line) {
+        guard dedups else { return }
+        identity.removeAll()
+        if line.appendIdentity(to: &identity) { recent.remove(identity.bytes) }
+    }
+
     /// The time that values were remembered by was wrong.
     mutating func beginAnew() {
         if dedupFor != nil { recent = RecentKeys(limit: dedupKeys, lifetime: dedupFor) }

@@ -24,6 +24,13 @@ struct Windows {
         }
     }
 
+    /// How much time the batch is of.
+    func length(_ batch: OpenBatch) -> UInt64 {
+        // A window may begin before 1970, which `from` does not say.
+        if case .sliding(let length, _, _) = kind { return length }
+        return batch.to - batch.from
+    }
+
     /// Behind this time no line can come into the batch any more.
     func end(_ batch: OpenBatch) -> UInt64 {
         switch kind {

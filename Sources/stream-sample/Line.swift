@@ -121,7 +121,10 @@ struct Line: ~Copyable {
     func number(in slot: Int) -> Double? {
         let value = text(at: slot)
         switch value.first ?? 0 {
-        case UInt8(ascii: "\""): return JSONNumber.parse(value.slice(1..<(value.count - 1)))
+        case UInt8(ascii: "\""):
+            let contents = value.slice(1..<(value.count - 1))
+            if contents.hasEscapes { return contents.withUnescaped { JSONNumber.parse($0) } }
+            return JSONNumber.parse(contents)
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
             return JSONNumber.value(value)
         default: return nil
@@ -140,8 +143,9 @@ struct Line: ~Copyable {
     func coordinate(in slot: Int, from origin: inout UInt64?) throws(LineError) -> Double {
         if let number = number(in: slot), number.isFinite { return number }
         let value = text(at: slot)
-        if value.first == UInt8(ascii: "\""),
-            case .time(let time) = Timestamp.date(value.slice(1..<(value.count - 1)), zone: zone)
+        // Numbers are none of it, and no unit counts.
+        if value.first == UInt8(ascii: "\""), number(in: slot) == nil,
+            case .time(let time) = Timestamp.read(value, unit: .auto, zone: zone)
         {
             // Differences of some months are exact.
             let first = origin ?? time

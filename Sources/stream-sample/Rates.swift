@@ -1,22 +1,44 @@
 import StreamCodec
 import StreamTool
 
-/// The generic cell rate algorithm (ITU-T I.371), as virtual scheduling. Times are nanoseconds.
+/// The generic cell rate algorithm (ITU-T I.371), as virtual scheduling. Times are counted in
+/// steps, so many to a nanosecond that from one line to the next at the full rate it is a whole
+/// number of them.
 struct CellRate {
-    /// From one line to the next at the full rate.
-    private let interval: Double
+    private let steps: UInt128
+    private let interval: UInt128
     /// So much earlier than it is due may a line come.
-    private let tolerance: Double
+    private let tolerance: UInt128
 
     init(_ rate: Rate, burst: Int) {
-        interval = 1e9 / rate.perSecond
-        tolerance = interval * Double(burst - 1)
+        // As many decimals as the number has; digits beyond the fifteenth do not count.
+        var scale = 1.0
+        while scale < 1e18, rate.count * scale < 1e15,
+            (rate.count * scale).rounded() / scale != rate.count
+        {
+            scale *= 10
+        }
+        steps = UInt128((rate.count * scale).rounded())
+        interval = UInt128(rate.seconds) * 1_000_000_000 * UInt128(scale)
+        let (product, isTooMuch) = interval.multipliedReportingOverflow(by: UInt128(burst - 1))
+        tolerance = isTooMuch ? .max : product
     }
 
-    func earliest(due: Double) -> Double { due - tolerance }
+    /// The time in steps.
+    func time(_ nanoseconds: UInt64) -> UInt128 { UInt128(nanoseconds) * steps }
+
+    /// The first nanosecond that is not before the time.
+    func nanoseconds(_ time: UInt128) -> UInt64 {
+        UInt64(clamping: time / steps + (time % steps == 0 ? 0 : 1))
+    }
+
+    func earliest(due: UInt128) -> UInt128 { due > tolerance ? due - tolerance : 0 }
 
     /// When the line behind one that comes now is due.
-    func next(due: Double, now: Double) -> Double { max(now, due) + interval }
+    func next(due: UInt128, now: UInt128) -> UInt128 {
+        let (sum, isTooMuch) = max(now, due).addingReportingOverflow(interval)
+        return isTooMuch ? .max : sum
+    }
 }
 
 /// --rate: what comes too early is dropped.
@@ -24,9 +46,9 @@ struct RateGate: Gate {
     private let rate: CellRate
 
     struct State {
-        /// When the next line is due, in nanoseconds since `origin`.
-        var due = 0.0
-        /// The time of the key's first line: differences are small enough for a Double to be exact.
+        /// When the next line is due, in steps since `origin`.
+        var due: UInt128 = 0
+        /// The time of the key's first line.
         var origin: UInt64?
         /// Lines that were not sampled since the last one that was.
         var passedOver = 0
@@ -43,7 +65,7 @@ struct RateGate: Gate {
         if line.time < state.origin ?? 0 { state = fresh() }
         let origin = state.origin ?? line.time
         state.origin = origin
-        let now = Double(line.time - origin)
+        let now = rate.time(line.time - origin)
         if now < rate.earliest(due: state.due) {
             state.passedOver += 1
             return nil
@@ -119,10 +141,10 @@ struct Pacer: Sampler, ~Copyable {
     private let rate: CellRate
     private let report: Report
     /// How late the last sleep ended, in nanoseconds, as far as it is made up for.
-    private var lateness = 0.0
-    private static let mostLateness = 10e6
-    /// For each key when its next line is due, in nanoseconds since `start`.
-    private var due: Strata<Double>
+    private var lateness: UInt64 = 0
+    private static let mostLateness: UInt64 = 10_000_000
+    /// For each key when its next line is due, in steps since `start`.
+    private var due: Strata<UInt128>
     private let start = monotonicNanoseconds()
 
     init(_ rate: CellRate, _ settings: SampleOptions, _ report: Report) {
@@ -137,19 +159,20 @@ struct Pacer: Sampler, ~Copyable {
         _ line: borrowing Line, _ sink: inout Sink, _ output: inout Output
     ) throws {
         let index = due.find(line, fresh: 0).index
-        var now = Double(monotonicNanoseconds() - start)
-        let earliest = rate.earliest(due: due.states[index])
+        var now = monotonicNanoseconds() - start
+        let earliest = rate.nanoseconds(rate.earliest(due: due.states[index]))
         if now < earliest && !isStopped() {
             // Nothing waits in the buffer while the next line waits for its time.
             try output.flush()
             sink.tellCounts(report)
             // Behind a signal the lines that were read go out at once: they must not be lost.
-            try report.sleep(until: start + UInt64(earliest.rounded(.up)))
-            now = Double(monotonicNanoseconds() - start)
+            try report.sleep(until: start + earliest)
+            now = monotonicNanoseconds() - start
             // What that takes is made up for, or the rate would fall short.
-            lateness = min(now - earliest, Self.mostLateness)
+            lateness = now > earliest ? min(now - earliest, Self.mostLateness) : 0
         }
-        due.states[index] = rate.next(due: due.states[index], now: now - lateness)
+        let began = rate.time(now > lateness ? now - lateness : 0)
+        due.states[index] = rate.next(due: due.states[index], now: began)
         try sink.sampled(line.bytes, rate: 1, &output)
     }
 }

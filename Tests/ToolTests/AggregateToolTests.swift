@@ -41,6 +41,23 @@ import Testing
         #expect(result.errors.isEmpty)
     }
 
+    @Test func escapedNumbers() throws {
+        let input = [#"{"n":"\u0032"}"#, #"{"n":"1\u0030"}"#, #"{"n":"\ud800"}"#]
+            .map { $0 + "\n" }.joined()
+        let result = try run(
+            "stream-batch", words("-q -a sum(.n) -a max(.n) -a h=histogram(.n,5)"), input.utf8)
+        #expect(
+            result.text == #"{"sum_n":12,"max_n":10,"h":[{"le":5,"count":1},"#
+                + #"{"le":null,"count":1}]}"# + "\n")
+    }
+
+    /// The rate of a window that begins before 1970 was that of the rest of it.
+    @Test func rateOfTheFirstWindow() throws {
+        let result = try run(
+            "stream-batch", "--time . -t 10s --offset=-5s -a rate", "1\n2\n6\n")
+        #expect(result.lines.map { $0.hasSuffix("\"rate\":0.2}") } == [true, false])
+    }
+
     @Test func inTheirOrderBehindTheKey() throws {
         let result = try run(
             "stream-batch",

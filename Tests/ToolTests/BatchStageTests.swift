@@ -138,6 +138,34 @@ import Testing
         }
     }
 
+    /// A line that was rejected made the good one that was sent after it a duplicate.
+    @Test(arguments: [
+        (
+            "--time .t -t 10s --dedup .id",
+            ["{\"t\":100,\"id\":1}", "{\"t\":50,\"id\":2}", "{\"t\":110,\"id\":2}"],
+            "[{\"t\":100,\"id\":1}]\n[{\"t\":110,\"id\":2}]\n"
+        ),
+        (
+            "--dedup .id -b 40 --oversize reject --on-error=skip",
+            ["{\"id\":1,\"x\":\"\(String(repeating: "a", count: 40))\"}", "{\"id\":1}"],
+            "[{\"id\":1}]\n"
+        ),
+        (
+            "--reorder .n --dedup .n -b 40 --oversize reject --on-error=skip",
+            ["{\"n\":1,\"x\":\"\(String(repeating: "a", count: 40))\"}", "{\"n\":1}"],
+            "[{\"n\":1}]\n"
+        ),
+    ])
+    func rejectedLinesAreNotRemembered(
+        _ options: String, _ lines: [String], _ expected: String
+    ) throws {
+        let input = lines.map { $0 + "\n" }.joined()
+        let result = try run("stream-batch", "-q --stats \(options)", input)
+        #expect(result.ending == .exit(1))
+        #expect(result.text == expected)
+        #expect(result.stats["duplicates"] == nil || result.stats["duplicates"] == 0)
+    }
+
     // MARK: --join-chunks
 
     private static func chunk(_ id: String, _ seq: Int, _ total: Int, _ data: String) -> String {
@@ -181,6 +209,17 @@ import Testing
             "without the option it is a line", "", chunk("a", 0, 2, "x"),
             output: "[" + chunk("a", 0, 2, "x").dropLast() + "]\n"),
     ]
+
+    /// They were rejected as an empty text.
+    @Test func missingChunksAreRejectedAsTheyCame() throws {
+        let folder = try TemporaryFolder()
+        let lines = Self.chunk("a", 2, 3, "z") + Self.chunk("a", 0, 3, "x\\n")
+        let result = try run(
+            "stream-batch", "-q --join-chunks --rejects \(folder.file("r"))", lines)
+        #expect(result.ending == .exit(1))
+        let raw = try shell("jq -r .raw \(folder.file("r"))")
+        #expect(raw.lines.sorted() == lines.split(separator: "\n").map(String.init).sorted())
+    }
 
     /// The diagnostic named the file that was read last.
     @Test func missingChunksAreThoseOfTheirFile() throws {

@@ -94,6 +94,18 @@ import Testing
         #expect(expected.count { $0 == "\n" } < times.count)
     }
 
+    /// Lines that came exactly at the rate were dropped now and then.
+    @Test(arguments: [
+        ("3/s", 3, 1), ("6/s", 6, 1), ("7/s", 7, 1), ("9/s", 9, 1), ("60/s", 60, 1), ("7/m", 7, 60),
+        ("0.7/s", 7, 10), ("0.3/m", 3, 600),
+    ])
+    func exactlyTheRate(_ rate: String, _ count: Int, _ seconds: Int) throws {
+        let times = (0..<100).flatMap { Array(repeating: $0 * seconds, count: count) }
+        let lines = Self.lines(times)
+        let output = try Samples.run("--rate \(rate) --burst \(count) --time .t", lines)
+        #expect(output == lines)
+    }
+
     /// In no time of t are there more lines than burst + rate t, also where the distance between
     /// two is no whole number of nanoseconds; and where lines wait, no less.
     @Test(arguments: [(3, 1), (3, 2), (7, 7), (600, 30), (999, 10)])

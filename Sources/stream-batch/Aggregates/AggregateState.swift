@@ -38,6 +38,14 @@ struct AggregateState {
     ) -> Bool {
         let isString = value[0] == UInt8(ascii: "\"")
         let text = isString ? value.slice(1..<(value.count - 1)) : value
+        if take(number: text, slot, scale) { return true }
+        guard isString && text.hasEscapes else { return false }
+        return text.withUnescaped { take(number: $0, slot, scale) } ?? false
+    }
+
+    private mutating func take(
+        number text: UnsafeBufferPointer<UInt8>, _ slot: AggregateSlot, _ scale: LogScale
+    ) -> Bool {
         guard let number = Number(text) else { return false }
         if slot.series == 0 {
             firstSeries.take(number, text, slot.parts, scale)
