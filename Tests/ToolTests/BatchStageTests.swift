@@ -249,17 +249,6 @@ import Testing
             "stream-batch", "-q -b 20 --oversize=reject --reorder .n",
             "{\"n\":1}\n{\"n\":4,\"x\":\"a long line\"}\n")
         #expect(result.ending == .exit(65))
-    /// They were rejected as an empty text.
-    @Test func missingChunksAreRejectedAsTheyCame() throws {
-        let folder = try TemporaryFolder()
-        let lines = Self.chunk("a", 2, 3, "z") + Self.chunk("a", 0, 3, "x\\n")
-        let result = try run(
-            "stream-batch", "-q --join-chunks --rejects \(folder.file("r"))", lines)
-        #expect(result.ending == .exit(1))
-        let raw = try shell("jq -r .raw \(folder.file("r"))")
-        #expect(raw.lines.sorted() == lines.split(separator: "\n").map(String.init).sorted())
-    }
-
         #expect(result.text == "[{\"n\":1}]\n")
         let skipped = try run(
             "stream-batch", "-q -b 20 --oversize=reject --reorder .n --on-error=skip",
