@@ -136,8 +136,7 @@ import Testing
         #expect(person.look { $0.rows.suffix(2) == ["< meanwhile", "> hal"] }, "\(person.rows)")
         person.type("f\n")
         #expect(peer.session.prints("half\n"))
-        // What it has not shown by then it would show in the background.
-        #expect(person.look { $0.rows.last == "> " }, "\(person.rows)")
+        #expect(person.look { $0.rows.last == "> " }, "it shows all before it stops")
         person.type("\u{1A}")
         #expect(person.look { $0.rows.last == "$ " }, "\(person.rows)")
         person.type("bg\n")
