@@ -95,7 +95,7 @@ def interop(tools, python, only):
             groups.setdefault((test.rpartition(".")[0], kind == "alone"), []).append(test)
     return [
         Part("interop", name, [*worker, "--events", "{folder}/events", tools, *tests], read_events,
-             len(tests), is_alone, float(len(tests)))
+             len(tests), is_alone=is_alone, seconds=float(len(tests)))
         for (name, is_alone), tests in groups.items()]
 
 
