@@ -26,8 +26,8 @@ import Testing
             tool: "stream-sample", taken: "count offset seed max-gap header",
             refused: "nth lttb minmax m4 burst smoothing every max-keys"),
         Row(
-            tool: "stream-batch", taken: "late max-gap offset idle-close timeout kill-after grace"
-                + " retries",
+            tool: "stream-batch",
+            taken: "late max-gap offset idle-close timeout kill-after grace retries",
             refused: "count max-age idle max-keys sliding jobs max-queue dedup-keys dedup-for"
                 + " window by-keys max-wait join-chunks watermark-idle watermark-keys"),
         Row(
