@@ -544,7 +544,7 @@ class Server:
                 raise AssertionError(f"{self.options}: it ended with {self.process.returncode}:"
                                      f" {self.said()}")
             if isinstance(self.address, str):
-                return os.path.exists(self.address)
+                return self.listens()
             return self.port_file.exists() and self.port_file.read_text().endswith("\n")
 
         try:
@@ -556,6 +556,18 @@ class Server:
             self.port = int(self.port_file.read_text())
             self.address = (self.listen, self.port)
             self.host = f"{self.listen}:{self.port}"
+
+    def listens(self):
+        """Whether its Unix socket takes connections: the file is there a moment before that."""
+        process = Path(f"/proc/{self.process.pid}")
+        listening = "00010000"
+        try:
+            inodes = {row[6] for line in (process / "net/unix").read_text().splitlines()
+                      if len(row := line.split()) == 8 and row[3] == listening}
+            own = {os.readlink(file) for file in (process / "fd").iterdir()}
+        except OSError:
+            return False  # It has just ended, or closed one.
+        return any(f"socket:[{inode}]" in own for inode in inodes)
 
     # The publisher
 
