@@ -132,6 +132,14 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         let end = rest.firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "[") }
         let key = [UInt8](rest[..<(end ?? rest.endIndex)])
         if key.isEmpty { throw ParseError(description: "expected a key after '.' in path") }
+        // Taken for a key, jq's other filters would find nothing, without a word.
+        let isAlternative = zip(key, key.dropFirst()).contains { $0 == UInt8(ascii: "/") && $0 == $1 }
+        if isAlternative || key.contains(where: { $0 <= 0x20 || "\"|?(),*".utf8.contains($0) }) {
+            let text = String(decoding: key, as: UTF8.self)
+            throw ParseError(
+                description: "a path goes to one value and is no other filter of jq's: '\(text)'"
+                    + " as a key needs quotes, as in .\"odd key\"")
+        }
         rest = rest[(end ?? rest.endIndex)...]
         return key
     }

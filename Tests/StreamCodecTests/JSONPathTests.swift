@@ -74,6 +74,9 @@ import Testing
         ".[9223372036854775808]",
         ".[+1]", ".[01]", "/~", "/a~2b", "/a~", "/~~0", #"."\x""#, #"."\ud800""#, "[0]", "$.a",
         ".[ ]",
+        // Other filters of jq's are no keys: they would find nothing, without a word.
+        #".a // "x""#, ".a//.b", ".a | .b", ".a?", ".a, .b", ".a b", #".a"b"#, ".*", ".a | length",
+        "..a", ".a ", ".map(.x)",
     ])
     func refused(_ path: String) {
         #expect(throws: JSONPath.ParseError.self) { try JSONPath(path) }
