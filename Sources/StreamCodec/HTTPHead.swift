@@ -10,9 +10,9 @@ package enum HTTPHeadError: Error, Equatable, Sendable, CustomStringConvertible 
     case badVersion
     /// Lines count from 1, the start line.
     case controlCharacter(line: Int)
-    /// obs-fold: RFC 9112, section 5.2.
+    /// obs-fold in a request, or before the first field: RFC 9112, section 5.2.
     case folded(line: Int)
-    /// RFC 9112, section 5.1.
+    /// In a request: RFC 9112, section 5.1.
     case spaceBeforeColon(line: Int)
     case badName(line: Int)
 
@@ -38,6 +38,7 @@ package struct HTTPHead: Sendable {
         case response(status: Int, reason: String, minor: Int)
     }
 
+    /// The most fields of a request. Those of an answer have the limit of bytes.
     package static let maxFields = 100
 
     package var start: Start
@@ -52,8 +53,9 @@ package struct HTTPHead: Sendable {
 
     /// The head that `bytes` begin with and its size in bytes, the blank line included; nil while
     /// that has not come. A lone LF ends a line too, and a request may come behind one empty line
-    /// (RFC 9112, section 2.2). Throws for more than `limit` bytes, and as soon as the first line
-    /// cannot be HTTP.
+    /// (RFC 9112, section 2.2). Answers are taken as browsers take them: a folded line goes on in
+    /// the next (section 5.2), and a name may have spaces before its colon (section 5.1). Throws
+    /// for more than `limit` bytes, and as soon as the first line cannot be HTTP.
     package static func parse(
         _ bytes: UnsafeBufferPointer<UInt8>, limit: Int
     ) throws(HTTPHeadError) -> (head: HTTPHead, size: Int)? {
@@ -66,19 +68,38 @@ package struct HTTPHead: Sendable {
         let start = try Start(unsafe [UInt8](bytes.slice(line.content)))
         if isBehindBlank, case .response = start { throw .badStart }
 
+        var isAnswer = false
+        if case .response = start { isAnswer = true }
         var lines: [Range<Int>] = []
         while true {
             guard let next = unsafe try nextLine(bytes, from: line.end, limit) else { return nil }
             line = next
             if line.content.isEmpty { break }
-            if lines.count == maxFields { throw .tooManyFields(limit: maxFields) }
+            if lines.count == maxFields && !isAnswer { throw .tooManyFields(limit: maxFields) }
             lines.append(line.content)
         }
         var head = HTTPHead(start: start, fields: [])
         for (index, content) in lines.enumerated() {
-            head.fields.append(try field(unsafe [UInt8](bytes.slice(content)), line: index + 2))
+            let text = unsafe [UInt8](bytes.slice(content))
+            if isAnswer && text[0].isSpace && !head.fields.isEmpty {
+                try head.unfold(text, line: index + 2)
+            } else {
+                head.fields.append(try field(text, line: index + 2, ofAnswer: isAnswer))
+            }
         }
         return (head, line.end)
+    }
+
+    /// The value of the last field goes on behind a space.
+    private mutating func unfold(_ text: [UInt8], line: Int) throws(HTTPHeadError) {
+        if text.contains(where: \.isControl) { throw .controlCharacter(line: line) }
+        let rest = String(decoding: text.trimmed, as: UTF8.self)
+        let last = fields.count - 1
+        if fields[last].value.isEmpty || rest.isEmpty {
+            fields[last].value += rest
+        } else {
+            fields[last].value += " " + rest
+        }
     }
 
     /// The line at `offset` without its end, and where the next one begins.
@@ -100,17 +121,20 @@ package struct HTTPHead: Sendable {
     }
 
     private static func field(
-        _ text: [UInt8], line: Int
+        _ text: [UInt8], line: Int, ofAnswer isAnswer: Bool
     ) throws(HTTPHeadError) -> (name: String, value: String) {
         if text.contains(where: \.isControl) { throw .controlCharacter(line: line) }
         if text[0].isSpace { throw .folded(line: line) }
         guard let colon = text.firstIndex(of: UInt8(ascii: ":")), colon > 0 else {
             throw .badName(line: line)
         }
-        if text[colon - 1].isSpace { throw .spaceBeforeColon(line: line) }
-        guard text[..<colon].allSatisfy(\.isTokenCharacter) else { throw .badName(line: line) }
+        if text[colon - 1].isSpace && !isAnswer { throw .spaceBeforeColon(line: line) }
+        let name = text[..<colon].trimmed
+        guard !name.isEmpty, name.allSatisfy(\.isTokenCharacter) else {
+            throw .badName(line: line)
+        }
         return (
-            String(decoding: text[..<colon], as: UTF8.self),
+            String(decoding: name, as: UTF8.self),
             String(decoding: text[(colon + 1)...].trimmed, as: UTF8.self)
         )
     }

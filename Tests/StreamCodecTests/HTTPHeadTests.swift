@@ -114,10 +114,31 @@ func parseHead(
         ("\r\r\n", .controlCharacter(line: 2)), ("A: \u{7F}\r\n", .controlCharacter(line: 2)),
     ])
     func badFields(_ lines: String, _ expected: HTTPHeadError) throws {
-        let head = "HTTP/1.1 200 OK\r\n" + lines
+        let head = "GET / HTTP/1.1\r\n" + lines
         #expect(error(head + "\r\n") == expected)
         #expect(!expected.description.contains("secret"))
         #expect(error("HTTP/1.1 200\0OK\r\n") == .controlCharacter(line: 1))
+    }
+
+    /// Of answers, more is taken: what browsers take.
+    @Test(arguments: [
+        ("A: b\r\n c\r\n", ["b c"]), ("A: b\r\n\t c \r\n  d\r\nB: e\r\n", ["b c d", "e"]),
+        ("A:\r\n b\r\n", ["b"]), ("A: b\r\n \r\n", ["b"]), ("A: b\r\n \r\n c\r\n", ["b c"]),
+        ("A : b\r\n", ["b"]), ("A\t : b\r\n", ["b"]),
+    ])
+    func answersAsBrowsersTakeThem(_ lines: String, _ values: [String]) throws {
+        let head = try parseHead("HTTP/1.1 200 OK\r\n" + lines + "\r\n")?.head
+        #expect(head?.fields.map(\.value) == values)
+        #expect(head?.fields.map(\.name) == Array(["A", "B"].prefix(values.count)))
+    }
+
+    @Test(arguments: [
+        (" A: b\r\n", HTTPHeadError.folded(line: 2)), ("A: b\r\n \0\r\n", .controlCharacter(line: 3)),
+        ("A b: c\r\n", .badName(line: 2)), (": b\r\n", .badName(line: 2)),
+        (" : b\r\n", .folded(line: 2)), ("secret\r\n", .badName(line: 2)),
+    ])
+    func badFieldsOfAnswers(_ lines: String, _ expected: HTTPHeadError) {
+        #expect(error("HTTP/1.1 200 OK\r\n" + lines + "\r\n") == expected)
     }
 
     @Test func countOfFields() throws {
@@ -126,6 +147,8 @@ func parseHead(
         #expect(try parseHead(start + fields(100) + "\r\n")?.head.fields.count == 100)
         #expect(error(start + fields(101) + "\r\n") == .tooManyFields(limit: 100))
         #expect(error(start + fields(101)) == .tooManyFields(limit: 100))
+        let answer = try parseHead("HTTP/1.1 200 OK\r\n" + fields(500) + "\r\n", limit: 10_000)
+        #expect(answer?.head.fields.count == 500)
     }
 
     @Test func bytesThatAreNotUTF8() throws {
