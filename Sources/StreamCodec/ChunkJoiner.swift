@@ -1,5 +1,6 @@
 /// Puts together what `sse-encode --chunk` cut: events whose data is
-/// `{"type":"chunk","id":…,"seq":…,"total":…,"data":…}`.
+/// `{"type":"chunk","id":…,"seq":…,"total":…,"data":…}`. Without `seq`, a chunk names no message:
+/// its `id` is a number from 1 to `total`, and all come behind one another.
 package struct ChunkJoiner {
     package enum Result {
         /// No chunk: to be passed on as it is.
@@ -90,11 +91,14 @@ package struct ChunkJoiner {
         guard unsafe data.first == UInt8(ascii: "{"), let members = unsafe members(of: data),
             let type = members[0], unsafe data.slice(type).isEqual(to: "\"chunk\"")
         else { return .plain }
-        guard let id = members[1], let seq = unsafe number(data, members[2]),
+        let isNumbered = members[2] == nil
+        guard let id = members[1],
+            let seq = unsafe isNumbered
+                ? number(data, id).map({ $0 - 1 }) : number(data, members[2]),
             let total = unsafe number(data, members[3]), let text = members[4],
             unsafe data[text.lowerBound] == UInt8(ascii: "\"")
         else { return .invalid("a chunk needs id, seq, total and, as a string, data") }
-        guard total >= 1 && seq < total && total <= maxSize else {
+        guard seq >= 0 && total >= 1 && seq < total && total <= maxSize else {
             return .invalid("chunk \(seq) of \(total) cannot be")
         }
         let contents = (text.lowerBound + 1)..<(text.upperBound - 1)
@@ -104,10 +108,25 @@ package struct ChunkJoiner {
         } catch {
             return .invalid("a chunk's data holds half a surrogate pair, which is no text")
         }
-        let key = unsafe [UInt8](data.slice(id))
+        let key = unsafe isNumbered ? Self.numbered : [UInt8](data.slice(id))
+        if isNumbered && seq > 0 && !isNext(seq, of: total) {
+            if let index = open.firstIndex(where: { $0.id == key }) { abandon(index) }
+            return .invalid("chunk \(seq + 1) of \(total) came without those before")
+        }
         let event = Event(fields: fields, data: [], line: line)
         let piece = unsafe Piece(raw: [UInt8](data), contents: contents)
         return add(piece, size: unescaped.count, seq, of: total, to: key, event)
+    }
+
+    /// The id of the message whose chunks name none: no JSON text.
+    private static let numbered: [UInt8] = []
+
+    /// The chunk is the one behind those that came of the message that names no id.
+    private func isNext(_ seq: Int, of total: Int) -> Bool {
+        guard let message = open.first(where: { $0.id == Self.numbered })?.message else {
+            return false
+        }
+        return message.total == total && (message.isRefused || message.pieces.count == seq)
     }
 
     /// Where the five members stand, or nil when the data is no JSON.

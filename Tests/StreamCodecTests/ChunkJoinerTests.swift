@@ -69,6 +69,34 @@ private struct Joined {
         #expect(joined.take("1", 1, of: 3, "b") == "abc - line 1")
     }
 
+    /// A form that names no message: pieces are numbered by `id`, from 1 to `total`.
+    @Test func numberedPieces() {
+        var joined = Joined(maxSize: 10)
+        func numbered(_ id: Int, of total: Int, _ data: String) -> String {
+            joined.take(#"{"type":"chunk","id":\#(id),"total":\#(total),"data":"\#(data)"}"#)
+        }
+        #expect([numbered(1, of: 3, "a"), numbered(2, of: 3, "b")] == ["…", "…"])
+        // One with a name comes between them.
+        #expect(joined.take("1", 0, of: 2, "x") == "…")
+        #expect(numbered(3, of: 3, "c") == "abc - line 1")
+        #expect(joined.take("1", 1, of: 2, "y") == "xy - line 3")
+        #expect(numbered(1, of: 1, "d") == "d - line 6")
+        // Out of order, or of another message: what came before them is given up.
+        #expect([numbered(2, of: 3, "b"), numbered(1, of: 3, "a")] == ["invalid", "…"])
+        #expect([numbered(3, of: 3, "c"), numbered(2, of: 3, "b")] == ["invalid", "invalid"])
+        #expect([numbered(1, of: 2, "a"), numbered(2, of: 3, "b")] == ["…", "invalid"])
+        #expect(joined.abandoned() == [8, 11])
+        // A sender that began anew.
+        #expect([numbered(1, of: 2, "a"), numbered(1, of: 2, "b")] == ["…", "…"])
+        #expect(numbered(2, of: 2, "c") == "bc - line 14")
+        #expect(joined.abandoned(atEnd: true) == [13])
+        #expect([numbered(0, of: 2, "a"), numbered(3, of: 2, "a")] == ["invalid", "invalid"])
+        // Too large: the rest is left out with it.
+        let parts = [numbered(1, of: 3, "123456"), numbered(2, of: 3, "123456"), numbered(3, of: 3, "")]
+        #expect(parts == ["…", "invalid", "…"])
+        #expect([numbered(1, of: 2, "a"), numbered(2, of: 2, "b")] == ["…", "ab - line 21"])
+    }
+
     /// Key 1 and key "1" differ.
     @Test func idsAreValues() {
         var joined = Joined()
