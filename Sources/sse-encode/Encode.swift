@@ -36,7 +36,7 @@ private func encodeStream(
                 try encodeLines(&lines, &queue, atEnd: arrival == .end, &encoder, &run)
                 if !run.output.buffer.isEmpty { heartbeat.beat() }
             case .timeout:
-                run.output.buffer.append(": heartbeat\n\n")
+                appendHeartbeat(run.settings.heartbeatEvent, to: &run.output.buffer)
                 heartbeat.beat()
             case .request:
                 break
@@ -93,7 +93,8 @@ private func encodeLines(
 /// The response head and what else comes before the first event.
 private func startResponse(_ run: inout Run<EncodeOptions>) throws {
     let isCompressed = run.settings.common.gzipLevel != nil
-    let head = responseHead(run.settings.head, isCompressed: isCompressed)
+    let head = responseHead(
+        run.settings.head, isCompressed: isCompressed, origin: run.settings.origin)
     if !head.isEmpty { try run.output.writePlain(head) }
     if let retry = run.settings.retry {
         run.output.buffer.appendRetry(milliseconds: retry)
@@ -113,9 +114,21 @@ private func appendLastEvent(_ done: Done, to buffer: inout ByteQueue) {
     switch done {
     case .none: return
     case .event: buffer.append("event: done\ndata: \n")
-    case .data(var text): text.withUTF8 { buffer.appendData($0) }
+    case .data(var text, type: var type):
+        if !type.isEmpty { type.withUTF8 { buffer.appendField("event", $0) } }
+        text.withUTF8 { buffer.appendData($0) }
     }
     buffer.appendBlockEnd()
+}
+
+/// A comment, or an event without an id: a client that resumes must not ask for what is behind it.
+private func appendHeartbeat(_ type: String?, to buffer: inout ByteQueue) {
+    guard var type else {
+        buffer.append(": heartbeat\n\n")
+        return
+    }
+    type.withUTF8 { buffer.appendField("event", $0) }
+    buffer.append("data: {}\n\n")
 }
 
 /// When the next comment is due because nothing was sent.
@@ -133,10 +146,14 @@ private struct Heartbeat {
     }
 }
 
-func responseHead(_ head: Head, isCompressed: Bool) -> String {
-    let fields =
+func responseHead(_ head: Head, isCompressed: Bool, origin: String?) -> String {
+    var fields =
         "Content-Type: text/event-stream\r\n" + "Cache-Control: no-cache, no-transform\r\n"
         + "X-Accel-Buffering: no\r\n" + (isCompressed ? "Content-Encoding: gzip\r\n" : "")
+    if let origin {
+        // Fetch, section 3.3.3. The answer is the same whoever asks, so that nothing varies.
+        fields += "Access-Control-Allow-Origin: \(origin)\r\n"
+    }
     return switch head {
     case .none: ""
     case .http: "HTTP/1.1 200 OK\r\n" + fields + "Connection: close\r\n\r\n"

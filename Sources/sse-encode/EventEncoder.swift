@@ -35,6 +35,12 @@ struct EventEncoder: ~Copyable {
         if settings.form == .records && (settings.event != nil || settings.firstID != nil) {
             throw UsageError("--event and --id-seq need --data or --text: a record names its own")
         }
+        if settings.heartbeatEvent != nil && settings.heartbeat == nil {
+            throw UsageError("--heartbeat-event needs --heartbeat")
+        }
+        if settings.origin != nil && settings.head == .none {
+            throw UsageError("--origin needs --http or --cgi")
+        }
         if settings.idFrom != nil && settings.firstID != nil {
             throw UsageError("--id-from and --id-seq exclude each other")
         }

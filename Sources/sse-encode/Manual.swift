@@ -67,6 +67,19 @@ let manual = Manual(
         .Pp
         The response head forbids proxies to cache, transform or hold back the stream.
         It does not depend on the request, which is not read until the end.
+        Pages of other origins may read it when
+        .Fl Fl origin
+        names theirs; the browser asks no further, for the request of an EventSource is a simple
+        one.
+        .Pp
+        A page does not see comments.
+        With
+        .Fl Fl heartbeat-event
+        it can tell a quiet stream from a dead one:
+        .Bd -literal -offset indent
+        sse-encode -d --http --origin https://app.example.com --heartbeat 15s \e
+            --heartbeat-event alive --done-event 'done={}'
+        .Ed
         .Sh CHUNKS
         With
         .Fl Fl chunk

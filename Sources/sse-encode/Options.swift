@@ -8,8 +8,8 @@ enum Done {
     case none
     /// Of type done, with empty data.
     case event
-    /// Of no type, with this data.
-    case data(String)
+    /// Of this type, or of none, with this data.
+    case data(String, type: String = "")
 }
 
 enum Head { case none, http, cgi }
@@ -27,9 +27,13 @@ struct EncodeOptions: ToolSettings {
     var retry: Int?
     /// Nanoseconds.
     var heartbeat: UInt64?
+    /// The type of events that are sent for heartbeats; nil: comments are.
+    var heartbeatEvent: String?
     var done = Done.none
     var chunkSize: Int?
     var head = Head.none
+    /// Whose pages may read the answer, or `*`.
+    var origin: String?
 }
 
 var command: Command<EncodeOptions> {
@@ -99,11 +103,30 @@ private var streamOptions: OptionGroup<EncodeOptions> {
                 "Write a comment whenever nothing was sent for so long, so that proxies keep the"
                     + " connection and clients notice when it is dead; 0 writes none."),
             Option(
+                nil, "heartbeat-event",
+                "With --heartbeat: send an event of this type, whose data is an empty object,"
+                    + " instead of a comment, so that a page sees it. It has no id.",
+                argument: .required("NAME")
+            ) { settings, value in settings.heartbeatEvent = try eventType(value ?? "") },
+            Option(
                 nil, "done",
                 "End with a last event once all input was sent: event: done with empty data, or"
                     + " DATA as a plain event, such as --done='[DONE]'.",
                 argument: .optional("DATA")
             ) { settings, value in settings.done = value.map { .data($0) } ?? .event },
+            Option(
+                nil, "done-event",
+                "End with a last event of this type and data once all input was sent, such as"
+                    + " done={}. Clients that know the end by data never see an empty one.",
+                argument: .required("NAME=DATA")
+            ) { settings, value in
+                let parts = (value ?? "").split(
+                    separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2, !parts[1].isEmpty else {
+                    throw UsageError("expected NAME=DATA, not '\(value ?? "")'")
+                }
+                settings.done = .data(String(parts[1]), type: try eventType(String(parts[0])))
+            },
             Option(
                 nil, "chunk",
                 "Split data of more than SIZE bytes into events whose data is an object with type"
@@ -120,5 +143,36 @@ private var streamOptions: OptionGroup<EncodeOptions> {
                 "Write an HTTP/1.1 response head first, and at the end wait up to 2 seconds for"
                     + " the client to close, when standard output is a socket."),
             .set(nil, "cgi", { $0.head = .cgi }, "Write a CGI response head first."),
+            Option(
+                nil, "origin",
+                "With --http or --cgi: pages of this origin, such as https://app.example.com, or"
+                    + " with * those of any, may read the stream (CORS).",
+                argument: .required("ORIGIN")
+            ) { settings, value in
+                let origin = value ?? ""
+                guard origin == "*" || origin == "null" || isOrigin(origin) else {
+                    throw UsageError("expected an origin, such as https://h.example, or *")
+                }
+                settings.origin = origin
+            },
         ])
+}
+
+/// A name that an event line can hold.
+private func eventType(_ name: String) throws -> String {
+    guard !name.isEmpty, !name.utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) else {
+        throw UsageError("expected the type of an event, without a line break")
+    }
+    return name
+}
+
+/// A scheme, a host and perhaps a port, and nothing that ends a header field: RFC 6454, section 7.
+private func isOrigin(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon > 0,
+        bytes[colon...].starts(with: "://".utf8)
+    else { return false }
+    let host = bytes[(colon + 3)...]
+    return !host.isEmpty && bytes.allSatisfy { (0x21...0x7E).contains($0) }
+        && !host.contains(UInt8(ascii: "/")) && !bytes.contains(UInt8(ascii: ","))
 }

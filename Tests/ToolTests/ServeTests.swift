@@ -17,6 +17,24 @@ import Testing
         .encode(
             "--http with --retry and --done", "-d --http --retry=1 --done=x", "",
             output: http + "retry: 1\n\ndata: x\n\n"),
+        .encode(
+            "--origin", "-d --http --origin https://app.example.com", "1\n",
+            output: http.replacing(
+                "X-Accel-Buffering: no\r\n",
+                with: "X-Accel-Buffering: no\r\n"
+                    + "Access-Control-Allow-Origin: https://app.example.com\r\n")
+                + "data: 1\n\n"),
+        .encode(
+            "--origin of any", "-d --cgi --origin *", "",
+            output: cgi.replacing(
+                "X-Accel-Buffering: no\r\n",
+                with: "X-Accel-Buffering: no\r\nAccess-Control-Allow-Origin: *\r\n")),
+        .encode(
+            "--done-event", "-d --id-seq --done-event end={\"n\":1}", "1\n",
+            output: "id: 1\ndata: 1\n\nevent: end\ndata: {\"n\":1}\n\n"),
+        .encode(
+            "--done-event with an equals sign", "-d --done-event end=a=b", "",
+            output: "event: end\ndata: a=b\n\n"),
     ]
 
     @Test(arguments: ["--http", "--cgi"]) func compressedBehindAPlainHead(_ option: String) throws {
@@ -93,6 +111,17 @@ import Testing
         #expect(session.wait { $0.text.hasPrefix(": heartbeat\n\n: heartbeat\n\n") })
         session.write("1\n")
         #expect(session.wait { $0.text.contains("data: 1\n\n: heartbeat\n\n") })
+        session.closeInput()
+        #expect(session.finish().ending == .exit(0))
+    }
+
+    /// A page sees it, and it is no place to resume behind.
+    @Test func heartbeatThatIsAnEvent() throws {
+        let session = try start("sse-encode", "-d --id-seq --heartbeat 100ms --heartbeat-event alive")
+        let beat = "event: alive\ndata: {}\n\n"
+        #expect(session.wait { $0.text.hasPrefix(beat + beat) })
+        session.write("1\n")
+        #expect(session.wait { $0.text.contains("id: 1\ndata: 1\n\n" + beat) })
         session.closeInput()
         #expect(session.finish().ending == .exit(0))
     }
