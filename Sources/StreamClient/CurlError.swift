@@ -1,4 +1,6 @@
 import CCurl
+import CLinux
+import Glibc
 import StreamTool
 
 /// What a failed call of libcurl's means to us.
@@ -12,6 +14,8 @@ struct CurlError {
     private let proxyStatus: Int
     /// Why a SOCKS proxy refused: CURLPX_*.
     private let proxyCode: Int
+    /// No descriptor is left, of which the library says nothing but that something failed.
+    private let shortage: Int32?
 
     init(_ handle: borrowing CurlHandle, _ code: CURLcode) {
         self.code = code
@@ -22,6 +26,15 @@ struct CurlError {
         number = Int32(truncatingIfNeeded: ccurl_get_long(handle.easy, CURLINFO_OS_ERRNO))
         proxyStatus = ccurl_get_long(handle.easy, CURLINFO_HTTP_CONNECTCODE)
         proxyCode = ccurl_get_long(handle.easy, CURLINFO_PROXY_ERROR)
+        shortage = Self.descriptorShortage()
+    }
+
+    /// EMFILE or ENFILE when nothing can be opened.
+    private static func descriptorShortage() -> Int32? {
+        let descriptor = clinux_open("/dev/null", O_RDONLY, 0)
+        let code = errno
+        if descriptor >= 0 { close(descriptor) }
+        return descriptor < 0 && (code == EMFILE || code == ENFILE) ? code : nil
     }
 
     /// The error of an attempt to connect.
@@ -32,6 +45,7 @@ struct CurlError {
     /// Why, without the place.
     var reason: String {
         if isProxyStatus { return "the proxy answered \(proxyStatus)" }
+        if let shortage { return errorText(shortage) }
         // "Unsupported proxy syntax in '…'" repeats the URL with its password.
         if text.hasPrefix("Unsupported proxy") { return "the proxy's URL is not understood" }
         switch code {
@@ -48,6 +62,7 @@ struct CurlError {
         if isProxyStatus {
             return [401, 403, 407].contains(proxyStatus) ? .verification : .cannotConnect
         }
+        if shortage != nil { return .cannotConnect }
         switch code {
         case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR,
             CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT:

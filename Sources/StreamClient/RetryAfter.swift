@@ -6,8 +6,9 @@ package enum RetryAfter {
     /// Nanoseconds to wait, at the most a day, from seconds or an HTTP date; nil for anything else.
     /// `now` is nanoseconds since 1970.
     package static func wait(_ value: String, now: UInt64) -> UInt64? {
-        if let seconds = UInt64(value), value.utf8.allSatisfy({ $0 != UInt8(ascii: "+") }) {
-            return min(longest / 1_000_000_000, seconds) * 1_000_000_000
+        if !value.isEmpty, value.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) {
+            // What does not fit is a very long time.
+            return min(longest / 1_000_000_000, UInt64(value) ?? .max) * 1_000_000_000
         }
         guard let seconds = httpDate(value) else { return nil }
         let (date, isOverflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

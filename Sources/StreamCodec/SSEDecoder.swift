@@ -136,13 +136,22 @@ package struct SSEDecoder {
         if isDiscarding { return false }
         if lineStart < queue.count && !skipsLineFeed {
             let line = lineStart..<queue.count
+            let isCut = Self.mayBeCut(unsafe [UInt8](queue.bytes(line)))
+            let unknown = unknownBytes
             lineStart = queue.count
             scanned = lineStart
             lines += 1
             _ = take(line, in: &queue)
+            if isCut { unknownBytes = unknown }
         }
         isDispatched = true
         return sawData
+    }
+
+    /// The input may have ended inside the name of a field, or inside the byte order mark, which is
+    /// U+FFFD then.
+    private static func mayBeCut(_ line: [UInt8]) -> Bool {
+        ["event", "data", "id", "retry", "\u{FFFD}"].contains { $0.utf8.starts(with: line) }
     }
 
     // MARK: Lines

@@ -6,6 +6,8 @@ struct ArgumentParser<Settings> {
     private(set) var operands: [Int] = []
     /// How many of them stand before `--`.
     private(set) var countBeforeDashes: Int?
+    /// The long names of the options that were given.
+    private(set) var given: Set<String> = []
 
     init(_ options: [Option<Settings>]) {
         self.options = options
@@ -29,7 +31,7 @@ struct ArgumentParser<Settings> {
         }
     }
 
-    private func parseLong(
+    private mutating func parseLong(
         _ argument: Substring, _ rest: inout ArraySlice<String>, into settings: inout Settings
     ) throws {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -47,7 +49,7 @@ struct ArgumentParser<Settings> {
         try apply(option, value, named: name, to: &settings)
     }
 
-    private func parseShort(
+    private mutating func parseShort(
         _ bundle: Substring, _ rest: inout ArraySlice<String>, into settings: inout Settings
     ) throws {
         var letters = bundle
@@ -72,10 +74,11 @@ struct ArgumentParser<Settings> {
         }
     }
 
-    private func apply(
+    private mutating func apply(
         _ option: Option<Settings>, _ value: String?, named name: String,
         to settings: inout Settings
     ) throws {
+        given.insert(option.long)
         do {
             try option.apply(&settings, value)
         } catch let error as UsageError {

@@ -132,6 +132,7 @@ package struct Command<Settings: ToolSettings> {
         let arguments = Array(CommandLine.arguments.dropFirst())
         var parser = ArgumentParser(groups.flatMap(\.rows) + about)
         try parser.parse(arguments, into: &settings)
+        settings.common.given = parser.given
         let words = parser.operands.map { index in
             // A String would repair a file name that is no UTF-8.
             let path = CommandLine.unsafeArgv[index + 1]

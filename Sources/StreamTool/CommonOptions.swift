@@ -6,6 +6,8 @@ package enum LogFormat: String, CaseIterable, Sendable { case text, json }
 
 /// What every tool of the suite can be told.
 package struct CommonOptions: Sendable {
+    /// The long names of all options that were given: of the tool's own, too.
+    package var given: Set<String> = []
     /// 1 to 9; nil writes plain output.
     package var gzipLevel: Int?
     package var isQuiet = false

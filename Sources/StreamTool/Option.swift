@@ -58,6 +58,9 @@ package struct OptionGroup<Settings> {
         self.title = title
         self.rows = rows
     }
+
+    /// The long names of its options.
+    package var names: [String] { rows.map(\.long) }
 }
 
 extension Option {

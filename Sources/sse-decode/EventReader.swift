@@ -4,8 +4,9 @@ import StreamTool
 /// Events as they are read: out of an event stream, or out of JSON, whose values become the data of
 /// events.
 struct EventReader {
-    /// So much of an input that is no event stream is shown, in bytes.
-    private static let beginning = 64
+    /// So much of an input that is no event stream is shown, in bytes: of an answer, which may say
+    /// why, more.
+    private var beginning: Int { isAnswer ? 400 : 64 }
     /// So many bytes of lines that no event stream has are too many: 16 KiB.
     private static let enoughUnknownBytes = 16 << 10
 
@@ -25,10 +26,10 @@ struct EventReader {
     private let isAnswer: Bool
     /// No value came yet.
     private var isFirst = true
-    private let errorPath: JSONPath
+    private var signs: ErrorSigns
 
     init(_ settings: DecodeOptions, _ format: Format, isAnswer: Bool = false) throws {
-        errorPath = try JSONPath(".error")
+        signs = try ErrorSigns(maxDepth: settings.common.maxDepth)
         self.format = format == .auto ? .sse : format
         self.isAnswer = isAnswer
         maxEvent = settings.common.maxLine
@@ -52,11 +53,11 @@ struct EventReader {
             return true
         }
         repair.repair(&queue, from: received)
-        if !decoder.sawField && start.count < Self.beginning {
+        if !decoder.sawField && start.count < beginning {
             // The same whatever the reads were, and without the blank lines before it.
             let more = queue.bytes(received..<queue.count)
             let text = start.isEmpty ? more.drop { $0 <= UInt8(ascii: " ") } : more[...]
-            start += text.prefix(Self.beginning - start.count)
+            start += text.prefix(beginning - start.count)
         }
         try readEvents(&queue, &pipeline, &run)
         return try isStream(atEnd: false, pipeline.inputName, run)
@@ -70,13 +71,22 @@ struct EventReader {
         repair.finish(&queue)
         try readEvents(&queue, &pipeline, &run)
         if pipeline.isDone || pipeline.sawEnd { return }
-        // The type of an answer says what it is; its last line may be cut off anywhere.
-        if isAnswer { _ = try isStream(atEnd: true, pipeline.inputName, run) }
         let isEvent = decoder.finish(&queue)
         if isEvent && run.settings.dispatchesAtEnd {
             try pipeline.take(decoder.fields, queue.bytes(decoder.data), decoder.firstLine, &run)
         }
-        if !isAnswer { _ = try isStream(atEnd: true, pipeline.inputName, run) }
+        _ = try isStream(atEnd: true, pipeline.inputName, run)
+    }
+
+    /// Throws when what came of an answer that broke off, or stopped, is no event stream: an error
+    /// without a line end is none that another request must ask for.
+    mutating func checkBeginning(
+        _ queue: inout ByteQueue, _ name: String, _ run: borrowing Run<DecodeOptions>
+    ) throws {
+        guard format == .sse, !decoder.sawField else { return }
+        repair.finish(&queue)
+        _ = decoder.finish(&queue)
+        _ = try isStream(atEnd: true, name, run)
     }
 
     // MARK: Event streams
@@ -182,21 +192,6 @@ struct EventReader {
         }
     }
 
-    /// A body that says why there is no stream is an object with a member `error`.
-    private func checkError(_ value: UnsafeBufferPointer<UInt8>, _ name: String) throws {
-        guard value.first == UInt8(ascii: "{") else { return }
-        do throws(JSONError) {
-            guard let place = try errorPath.find(in: value, maxDepth: maxDepth),
-                !value.slice(place).isEqual(to: "null"), !value.slice(place).isEqual(to: "false")
-            else { return }
-        } catch {
-            return
-        }
-        let head = String(decoding: value.prefix(400), as: UTF8.self)
-            .split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        throw Failure(.protocolError, "\(name): the answer is an error: \(head)")
-    }
-
     /// A value becomes the data of an event, unless it is an event record that was polled for.
     private mutating func take(
         _ value: UnsafeBufferPointer<UInt8>, _ line: Int, _ pipeline: inout Pipeline,
@@ -204,7 +199,11 @@ struct EventReader {
     ) throws {
         if isAnswer && isFirst {
             isFirst = false
-            try checkError(value, pipeline.inputName)
+            // A body that says why there is no stream.
+            if let error = signs.error(type: [], value) {
+                throw Failure(
+                    .protocolError, "\(pipeline.inputName): the answer is an error: \(error)")
+            }
         }
         guard let polled = pipeline.polled else {
             return try pipeline.take(EventFields(), value, line, &run)

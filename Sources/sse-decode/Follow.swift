@@ -11,8 +11,7 @@ func follow(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
         while !follower.isOver { try follower.turn(&run) }
         return try follower.finish(&run)
     } catch {
-        // What was written is not asked for again.
-        try follower.keepPlace(run.output, force: true)
+        try follower.abandon(&run)
         throw error
     }
 }
@@ -27,6 +26,8 @@ struct Follower {
     /// Events that are still wanted.
     private var left: Int
     private var isLeaving = false
+    /// --max-time ended it.
+    private var isLate = false
 
     init(_ run: inout Run<DecodeOptions>) throws {
         settings = run.settings
@@ -107,6 +108,7 @@ struct Follower {
         if let end, now >= end {
             run.report.info("--max-time is over")
             isLeaving = true
+            isLate = true
         }
         if isStopped() { isLeaving = true }
         if sources.contains(where: \.isOpen) { notify?.ready() }
@@ -149,7 +151,7 @@ struct Follower {
     mutating func finish(_ run: inout Run<DecodeOptions>) throws -> ExitStatus {
         notify?.stopping()
         for source in sources {
-            try source.stop(left: left, &run)
+            try source.stop(left: left, isLate: isLate, &run)
             left = source.pipeline.left
         }
         try files?.pipeline.flush(&run)
@@ -158,6 +160,14 @@ struct Follower {
         // A follower that is told to stop has done its work.
         if isStopped() { run.report.isComplete = run.output.waiting == 0 }
         return sources.lazy.compactMap(\.failure).first?.status ?? .success
+    }
+
+    /// What came before a failure is written, also what was held back, and is not asked for again.
+    mutating func abandon(_ run: inout Run<DecodeOptions>) throws {
+        for source in sources { source.release(&run) }
+        files?.pipeline.releaseAll(&run)
+        _ = try run.output.writeAvailable()
+        try keepPlace(run.output, force: true)
     }
 
     /// Standard output takes what is left; once a signal asked to stop, within 5 s.

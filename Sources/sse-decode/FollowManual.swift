@@ -48,13 +48,17 @@ private let resuming = #"""
     Once the stream has set
     .Li retry ,
     that is the wait before the first attempt, and is added to the random time before later ones.
+    It counts as a second at least, unless
+    .Fl Fl backoff
+    begins with less, and no sum is longer than its second value.
     .Li Retry-After
-    is the least, and both are believed up to a day.
+    is the least, and is believed up to a day.
     A connection that brought an event, or lasted for
     .Fl Fl reset-after ,
     starts this anew, and
     .Fl Fl retries
     with it.
+    A GET is tried again for as long as it takes, any other request 10 times.
     Redirects are followed with each attempt from the URL as it was given; another origin gets
     neither credentials nor fields of
     .Fl Fl header ,
@@ -252,7 +256,7 @@ private let systemd = #"""
     WatchdogSec=30s
     Restart=on-failure
     RestartSec=30s
-    RestartPreventExitStatus=64 76 77 78
+    RestartPreventExitStatus=64 78
 
     [Install]
     WantedBy=multi-user.target
@@ -263,9 +267,15 @@ private let systemd = #"""
     .Li TimeoutStartSec
     lets it wait for a server that is down.
     .Li Restart=on-failure
-    leaves it alone after exit status 0, with which the server said that the stream is over, and
+    leaves it alone after exit status 0, with which the server said that the stream is over.
+    Most of the others pass: a server that was away for longer than
+    .Fl Fl retries
+    (69), an address or a page that was wrong while something was deployed (69, 76), a stream that
+    was cut off or reported an error (76), credentials and certificates that are being renewed (77),
+    a full disk (74).
     .Li RestartPreventExitStatus
-    after those that another start does not change.
+    names those that take a person: a wrong command line (64), and files that do not belong
+    together or cannot be used (78).
 
     """#
 
@@ -293,71 +303,4 @@ private let environment = #"""
     No colour in diagnostics on a terminal.
     .El
 
-    """#
-
-private let providers = #"""
-    .Sh PROVIDERS
-    The key is in a file that only its user can read; where a provider wants it in a field of its
-    own, the file has the whole field, such as
-    .Li x-api-key:\& Ar KEY .
-    .Pa request.json
-    is the request as the provider has it, for OpenAI and Anthropic with
-    .Li \(dqstream\(dq:true .
-    .Pp
-    OpenAI, chat completions and responses, and what speaks like them:
-    .Bd -literal -offset indent
-    $ sse-decode -t --get '.choices[0].delta.content' --until '[DONE]' \e
-        --require-end --fail-on-error --bearer-file openai.key \e
-        --body @request.json https://api.openai.com/v1/chat/completions
-    $ sse-decode -t --get .delta -e response.output_text.delta \e
-        --until-event response.completed --require-end --fail-on-error \e
-        --bearer-file openai.key --body @request.json \e
-        https://api.openai.com/v1/responses
-    .Ed
-    .Pp
-    Anthropic, with
-    .Li x-api-key
-    in
-    .Pa anthropic.header :
-    .Bd -literal -offset indent
-    $ sse-decode -t --get .delta.text --until-event message_stop \e
-        --require-end --fail-on-error -H @anthropic.header \e
-        -H 'anthropic-version: 2023-06-01' --body @request.json \e
-        https://api.anthropic.com/v1/messages
-    .Ed
-    .Pp
-    Gemini, with
-    .Li x-goog-api-key
-    in
-    .Pa gemini.header ;
-    its streams have no end marker.
-    Without
-    .Li alt=sse
-    the answer is an array of JSON, whose elements are taken as they come:
-    .Bd -literal -offset indent
-    $ m=https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash
-    $ sse-decode -t --get '.candidates[0].content.parts[0].text' \e
-        -H @gemini.header --body @request.json \e
-        "$m:streamGenerateContent?alt=sse"
-    $ sse-decode -t --get '.candidates[0].content.parts[0].text' \e
-        -H @gemini.header --body @request.json "$m:streamGenerateContent"
-    .Ed
-    .Pp
-    Wikimedia EventStreams, which ends each connection after some minutes.
-    Its ids are JSON, an array of topics with their partition and offset or time, and are sent
-    back as they came:
-    .Bd -literal -offset indent
-    $ sse-decode -d --state recentchange.state \e
-        https://stream.wikimedia.org/v2/stream/recentchange
-    .Ed
-    .Pp
-    A Mercure hub, two topics, from the beginning of its history the first time, and with updates
-    that are private to the token's subscriber:
-    .Bd -literal -offset indent
-    $ sse-decode --bearer-file subscriber.jwt \e
-        --state books.state --last-event-id earliest \e
-        --query topic=https://example.com/books/1 \e
-        --query 'topic=https://example.com/reviews/{id}' \e
-        https://hub.example.com/.well-known/mercure
-    .Ed
     """#

@@ -32,7 +32,8 @@ struct FollowOptions {
     // Trying again.
     var reconnects = Reconnecting.auto
     var backoff = Backoff(range: 1_000_000_000...30_000_000_000)
-    /// Attempts behind one another that may fail; nil: any number.
+    /// Attempts behind one another that may fail; nil: any number, or 10 for a request that is not
+    /// just asking.
     var retries: Int?
     var retryStatuses: [Int] = [408, 425, 429, 500, 502, 503, 504]
     var resetAfter: UInt64 = 10_000_000_000
@@ -55,6 +56,9 @@ struct FollowOptions {
 
     /// Whether redirects are followed.
     func follows(_ isPoll: Bool) -> Bool { followsRedirects ?? (isSafe || isPoll) }
+
+    /// Attempts behind one another that may fail.
+    var maxRetries: Int { retries ?? (isSafe ? .max : 10) }
 
     var idleLimit: UInt64 { idleTimeout ?? (isSafe ? 45_000_000_000 : 600_000_000_000) }
 
@@ -146,16 +150,17 @@ var retryingOptions: OptionGroup<DecodeOptions> {
             Option(
                 nil, "backoff",
                 "How long to wait before asking again (1s..30s): a random time up to MIN, then up"
-                    + " to twice as much each time, up to MAX. The stream's retry is the time"
-                    + " before the first attempt and is added to later ones; Retry-After is the"
-                    + " least.",
+                    + " to twice as much each time, up to MAX. The stream's retry, of at least a"
+                    + " second or MIN, is the time before the first attempt and is added to later"
+                    + " ones, up to MAX; Retry-After is the least.",
                 argument: .required("MIN..MAX")
             ) { settings, value in
                 settings.follow.backoff = try Value.backoff(value ?? "")
             },
             .count(
                 nil, "retries", "N", { $0.follow.retries = $1 }, in: 0...1_000_000_000,
-                "Give up after so many attempts behind one another that failed (any number)."),
+                "Give up after so many attempts behind one another that failed (any number; 10 for"
+                    + " other requests than GET)."),
             Option(
                 nil, "retry-status",
                 "Statuses after which to try again (408,425,429,500,502,503,504), or none.",
@@ -174,7 +179,9 @@ var retryingOptions: OptionGroup<DecodeOptions> {
                     + " 10m for other requests than GET). With 0 it never has."),
             .duration(
                 nil, "max-time", { $0.follow.maxTime = $1 == 0 ? nil : $1 }, orZero: true,
-                "End after so long, whatever happens; 0 sets no limit."),
+                "End after so long, whatever happens; 0 sets no limit. A URL that had no answer by"
+                    + " then is an error (69), and so is with --require-end an end that did not"
+                    + " come (76); otherwise the exit status is 0."),
             .set(
                 nil, "notify", { $0.follow.notifies = true },
                 "Tell systemd when the first stream is open, and its watchdog that all is well."),

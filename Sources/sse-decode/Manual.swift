@@ -70,14 +70,14 @@ let manual = Manual(
     more: ends + followManual,
     statuses: [
         0: "Done: the input ended, the end that --until or --until-event names or --count was"
-            + " reached; with URLs also status 204, --max-time, or a signal that asked to stop.",
-        69: "A URL could not be had, or was lost, and is not tried again: --retries were used up,"
-            + " or --reconnect=never.",
+            + " reached, or --max-time; with URLs also status 204, or a signal that asked to stop.",
+        69: "A URL could not be had, or was lost, and is not tried again: it answered with a status"
+            + " such as 404, --retries were used up, or --reconnect=never; or no answer came before"
+            + " --max-time was over.",
         71: "The operating system refused something; or a URL was given, and libcurl or the program"
             + " sse-decode-url, which reads URLs, is not installed.",
-        76: "The stream was cut off, or it reported an error; or a URL was answered with a status"
-            + " that another try does not change, such as 404, with something else than a stream,"
-            + " with a JSON error, or with redirects that lead nowhere.",
+        76: "The stream was cut off, or it reported an error; or a URL was answered with something"
+            + " else than a stream, with a JSON error, or with redirects that lead nowhere.",
         77: "Permission denied: status 401, 403 or 407, or a certificate that cannot be verified.",
         78: "What an option names cannot be used: a certificate, a key, a proxy, a file of --state"
             + " that is none, or an output that is shorter than --state says.",
@@ -145,8 +145,10 @@ private let ends = #"""
     .Fl Fl window
     events wait.
     The first event is waited for in the same way unless its number is 0 or 1.
-    A number that did not come is reported and counted; an event that comes later than that is
-    written at once and counted as late.
+    A number that did not come is reported and counted; an event that comes later than that, or
+    with a number that came before, is counted as late, and written at once unless
+    .Fl Fl late Ns = Ns Cm drop
+    says otherwise.
     .Pp
     The order of the stages is: end marker, error, selection by type, duplicates, chunks,
     order,

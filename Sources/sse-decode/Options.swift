@@ -4,6 +4,9 @@ import StreamTool
 
 enum Form { case records, data, json, text }
 
+/// What becomes of a number that --reorder gave up, or that came before.
+enum Late: String, CaseIterable { case write, drop }
+
 /// What is read.
 enum Format: String, CaseIterable {
     /// Events from files; from a URL what its Content-Type says.
@@ -44,6 +47,7 @@ package struct DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
     var window = 64
     /// Nanoseconds.
     var maxWait: UInt64? = 1_000_000_000
+    var late = Late.write
     /// How many incomplete messages are kept; nil for no --join-chunks.
     var joinChunks: Int?
     var get: JSONPath?
@@ -148,7 +152,9 @@ private var endOptions: OptionGroup<DecodeOptions> {
             .set(
                 nil, "fail-on-error", { $0.failsOnError = true },
                 "Stop and exit 76 behind an event of type error, or whose data is an object with"
-                    + " a member error that is neither null nor false. That event is written."),
+                    + " a member error that is neither null nor false, or whose type or object is"
+                    + " error; response.failed and response.incomplete are errors, too. That event"
+                    + " is written."),
         ])
 }
 
@@ -159,7 +165,7 @@ private var orderOptions: OptionGroup<DecodeOptions> {
             .path(
                 nil, "reorder", { $0.reorder = $1 },
                 "Restore the order of the whole numbers at PATH in the data. Numbers that do not"
-                    + " come are reported; late events are written when they come. Events without"
+                    + " come are reported; for late events see --late. Events without"
                     + " a number pass at once. Three rising numbers in a row that are --window or"
                     + " more too low are those of a sender that began anew: this is reported, and"
                     + " the order begins there."),
@@ -177,9 +183,15 @@ private var orderOptions: OptionGroup<DecodeOptions> {
             .duration(
                 nil, "max-wait", { $0.maxWait = $1 },
                 "How long --reorder waits for a missing number (1s)."),
+            .choice(
+                nil, "late", "ACTION", { $0.late = $1 },
+                "What --reorder does with an event whose number is below those that were written,"
+                    + " or the same: write it when it comes (the default), or drop it. Either is"
+                    + " counted."),
             .count(
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
-                "Put together what sse-encode --chunk cut. At most N incomplete messages are kept"
+                "Put together what sse-encode --chunk cut; also chunks without seq whose id counts"
+                    + " from 1 to total, when they come in order. At most N incomplete messages are kept"
                     + " (16); the oldest gives way and is rejected: its chunks, a line each."),
         ])
 }

@@ -31,7 +31,7 @@ struct Pipeline: ~Copyable {
     private let untilEvent: [[UInt8]]
     private let included: [[UInt8]]
     private let excluded: [[UInt8]]
-    private let errorPath: JSONPath
+    private var signs: ErrorSigns
     private var recent: RecentKeys
     private var joiner: ChunkJoiner?
     private var reorderer: Reorderer<Event>
@@ -44,19 +44,18 @@ struct Pipeline: ~Copyable {
     private var behindLastID = 0
     /// The id of the last event that was not selected, while none was.
     private var passedID: [UInt8]?
-    /// An event that says the stream failed.
-    private var streamError: Failure?
+    /// An event said that the stream failed: which, and what.
+    private var streamError: String?
     // Counted here and told once a batch: the report is a class, and each access to a class
     // checks for exclusivity.
     private var recordsIn = 0
     private var recordsOut = 0
 
-    private static let error = [UInt8]("error".utf8)
     private static let message = [UInt8]("message".utf8)
 
     init(_ settings: DecodeOptions) throws {
         try Self.check(settings)
-        errorPath = try JSONPath(".error")
+        signs = try ErrorSigns(maxDepth: settings.common.maxDepth)
         self.settings = settings
         lines = EventLines(settings)
         until = settings.until.map { [UInt8]($0.utf8) }
@@ -87,8 +86,13 @@ struct Pipeline: ~Copyable {
         if settings.requiresEnd && settings.until.isEmpty && settings.untilEvent.isEmpty {
             throw UsageError("--require-end needs --until or --until-event to know the end by")
         }
-        if settings.by != nil && settings.reorder == nil {
-            throw UsageError("--by needs --reorder")
+        let needs = [
+            ("by", "reorder"), ("window", "reorder"), ("max-wait", "reorder"),
+            ("late", "reorder"), ("by-keys", "by"),
+        ]
+        for (option, other) in needs
+        where settings.common.given.contains(option) && !settings.common.given.contains(other) {
+            throw UsageError("--\(option) needs --\(other)")
         }
         if settings.get != nil && settings.form != .text && settings.form != .data {
             throw UsageError("--get needs --text or --data")
@@ -105,6 +109,7 @@ struct Pipeline: ~Copyable {
     mutating func beginInput(_ name: String) {
         inputName = name
         sawEnd = false
+        streamError = nil
         lines.beginInput(name)
     }
 
@@ -120,7 +125,11 @@ struct Pipeline: ~Copyable {
             sawEnd = true
             return
         }
-        if settings.failsOnError { noteError(fields, data, line, run) }
+        if settings.failsOnError || settings.requiresEnd {
+            if let error = signs.error(type: fields.type, data) {
+                streamError = "\(inputName):\(line): the stream reports an error: \(error)"
+            }
+        }
         if !settings.events.isEmpty {
             try select(fields, data, line, &run)
         } else if settings.dedup == nil && joiner == nil && settings.reorder == nil {
@@ -128,9 +137,9 @@ struct Pipeline: ~Copyable {
         } else {
             try hold(fields, data, line, &run)
         }
-        if let streamError {
-            release(&run, now: 0, atEnd: true)
-            throw streamError
+        if let streamError, settings.failsOnError {
+            releaseAll(&run)
+            throw Failure(.protocolError, streamError)
         }
     }
 
@@ -159,21 +168,6 @@ struct Pipeline: ~Copyable {
     private func isSelected(_ fields: EventFields) -> Bool {
         let type = fields.type.isEmpty ? Self.message : fields.type
         return (included.isEmpty || included.contains(type)) && !excluded.contains(type)
-    }
-
-    private mutating func noteError(
-        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, _ line: Int,
-        _ run: borrowing Run<DecodeOptions>
-    ) {
-        if fields.type != Self.error {
-            guard data.first(where: { $0 > UInt8(ascii: " ") }) == UInt8(ascii: "{"),
-                let value = find(errorPath, data),
-                !data.slice(value).isEqual(to: "null"), !data.slice(value).isEqual(to: "false")
-            else { return }
-        }
-        let head = String(decoding: data.prefix(200), as: UTF8.self)
-        streamError = Failure(
-            .protocolError, "\(inputName):\(line): the stream reports an error: \(head)")
     }
 
     /// Where the value stands, or nil when there is none or the data is no JSON.
@@ -249,7 +243,11 @@ struct Pipeline: ~Copyable {
         case .late:
             run.report.add(to: "late")
             run.report.warn("number \(number) came late", at: place)
-            write(fields, data, &run)
+            if settings.late == .write {
+                write(fields, data, &run)
+            } else {
+                run.report.dropped += 1
+            }
         }
         if reorderer.evictions > 0 {
             run.report.set(reorderer.evictions, as: "forgotten_orders")
@@ -267,6 +265,11 @@ struct Pipeline: ~Copyable {
             }
             event.data.withUnsafeBufferPointer { write(event.fields, $0, &run) }
         }
+    }
+
+    /// Writes all that is held back, behind a failure, too.
+    mutating func releaseAll(_ run: inout Run<DecodeOptions>) {
+        release(&run, now: 0, atEnd: true)
     }
 
     private mutating func rejectAbandoned(
@@ -342,16 +345,17 @@ struct Pipeline: ~Copyable {
     mutating func endInput(_ run: inout Run<DecodeOptions>) throws {
         passedID = nil
         if settings.requiresEnd && !sawEnd && !isDone && !isStopped() {
-            release(&run, now: 0, atEnd: true)
+            releaseAll(&run)
             throw Failure(
-                .protocolError, "\(inputName): the stream was cut off: its end did not come")
+                .protocolError,
+                streamError ?? "\(inputName): the stream was cut off: its end did not come")
         }
         sawEnd = false
     }
 
     /// Nothing more comes: nothing is waited for.
     mutating func flush(_ run: inout Run<DecodeOptions>) throws {
-        release(&run, now: 0, atEnd: true)
+        releaseAll(&run)
         // Chunks that are missing because the tool was told to stop are nobody's fault.
         if !isDone && !isStopped() { try rejectAbandoned(atEnd: true, &run) }
     }

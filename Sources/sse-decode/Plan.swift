@@ -99,12 +99,13 @@ extension DecodeOptions {
 
     /// Options that mean nothing without a URL would be a trap.
     func checkWithoutURL() throws {
-        if follow.stateFile != nil || follow.isExactlyOnce || follow.lastEventID != nil
-            || follow.body != nil || follow.method != nil || follow.notifies
-        {
-            throw UsageError(
-                "--state, --exactly-once, --last-event-id, --request, --body and --notify need a"
-                    + " URL")
+        let groups = [
+            Option.requesting, askingOptions, resumingOptions, retryingOptions, pollingOptions,
+            Option.connecting,
+        ]
+        let names = groups.flatMap(\.names).filter { $0 != "max-time" }
+        if let name = names.first(where: common.given.contains) {
+            throw UsageError("--\(name) needs a URL")
         }
     }
 }

@@ -21,8 +21,6 @@ final class Source {
     static let shownBody = 400
     /// Bytes that wait to be inflated: 512 KiB.
     static let maxRaw = 512 << 10
-    /// The longest `retry` that is obeyed: a day.
-    static let longestRetry: UInt64 = 86400 * 1_000_000_000
     /// So many connections behind one another that bring a head and nothing more are withheld.
     static let withheldAfter = 2
 
@@ -52,6 +50,8 @@ final class Source {
     /// When the head came.
     var opened: UInt64?
     var lastByte: UInt64 = 0
+    /// The head did not say what it is.
+    var isUntyped = false
     var sawByte = false
     var sawEvent = false
 
@@ -63,6 +63,8 @@ final class Source {
     /// When the last answer ended; nil while there was none.
     var closed: UInt64?
     var isFirst = true
+    /// Why the last attempt failed.
+    var trouble: String?
     /// A poll behind one that went well, which is no news.
     var isNextPoll = false
     /// Some event had no id, so that another request would bring it again.
@@ -122,7 +124,7 @@ final class Source {
                 if hasRoom { try receive(now, &run) } else { lastByte = now }
             }
         } catch let error as TransportError {
-            fail(Failure(error.status, error.message), &run)
+            fail(Failure(error.status, "\(name): \(error.message)"), &run)
         } catch let failure as Failure where failure.concernsPeer {
             fail(failure, &run)
         }
@@ -227,9 +229,11 @@ final class Source {
             phase = .refused(refusal)
         case .wrongType(let type):
             throw Failure(
-                .protocolError,
-                "\(name): no event stream but \(type.map { "'\($0)'" } ?? "without Content-Type")"
-                    + raw.shown(Self.shownBody))
+                .protocolError, "\(name): no event stream but '\(type)'" + raw.shown(Self.shownBody))
+        case .untyped:
+            run.report.warn("\(name): the answer has no Content-Type")
+            try open(isPolling ? .jsonStream : .sse, head, status, now, &run)
+            isUntyped = true
         case .stream(let format):
             try open(format, head, status, now, &run)
         }
@@ -242,6 +246,7 @@ final class Source {
     ) throws {
         phase = .receiving
         opened = now
+        isUntyped = false
         if let closed, !isNextPoll {
             run.report.observe(Double(now - closed) / 1e9, as: "time_to_reconnect_seconds")
         }
@@ -257,16 +262,17 @@ final class Source {
                 "resumed", of: name, [("last_event_id", .text(String(decoding: id, as: UTF8.self)))]
             )
         }
-        if let coding = head.joined("Content-Encoding"), !coding.isEqualIgnoringCase("identity") {
-            guard coding.isEqualIgnoringCase("gzip") || coding.isEqualIgnoringCase("x-gzip") else {
-                throw Failure(.protocolError, "\(name): a Content-Encoding that was not asked for")
-            }
+        switch Answer.coding(head) {
+        case .other(let coding):
+            throw Failure(
+                .protocolError, "\(name): Content-Encoding '\(coding)', which was not asked for")
+        case .gzip:
             do throws(GzipError) {
                 inflater = try GzipInflater(maxRatio: settings.common.maxRatio)
             } catch {
                 throw Failure(.systemError, error.description)
             }
-        } else {
+        case .none:
             queue.append(raw.bytes)
             raw.removeAll()
             if !queue.isEmpty { try understand(from: 0, &run) }
@@ -306,9 +312,7 @@ final class Source {
         if reader.format == .sse {
             pipeline.noteEnd(reader.decoder.lastEventID, run.output)
             if let milliseconds = reader.decoder.reconnectionTime {
-                let wait = UInt64(milliseconds).multipliedReportingOverflow(by: 1_000_000)
-                reconnection.reconnectionTime =
-                    wait.overflow ? Self.longestRetry : min(Self.longestRetry, wait.partialValue)
+                reconnection.setReconnectionTime(milliseconds: milliseconds)
             }
         } else {
             pipeline.noteEnd(nil, run.output)
@@ -323,7 +327,7 @@ final class Source {
 
 extension Failure {
     /// The peer's fault, which is none of the other sources'.
-    fileprivate var concernsPeer: Bool {
+    var concernsPeer: Bool {
         [.protocolError, .unavailable, .noPermission].contains(status)
     }
 }

@@ -9,7 +9,8 @@ extension Source {
     ) throws {
         if case .failed(let error) = step {
             guard error.isPassing else { throw error }
-            return try again("\(error.message)", isLost: true, &run)
+            try checkBeginning(run)
+            return try again("\(name): \(error.message)", isLost: true, &run)
         }
         guard case .receiving = phase else {
             return try again("\(name): the answer had no head", isLost: true, &run)
@@ -20,10 +21,21 @@ extension Source {
             return try again("\(name): the compressed answer ends too early", isLost: true, &run)
         }
         try understandEnd(&run)
+        if isUntyped && reader.format == .sse && !reader.decoder.sawField {
+            throw Failure(
+                .protocolError, "\(name): no event stream: neither a Content-Type nor an event")
+        }
         if pipeline.isDone || pipeline.sawEnd { return finish(&run) }
         if isPolling { return pollAgain(now, &run) }
-        if reader.format != .sse { return try complete(&run) }
+        if reader.format != .sse && settings.follow.reconnects != .always {
+            return try complete(&run)
+        }
         try again("\(name): the stream ended", isLost: false, &run)
+    }
+
+    /// An answer that began as no event stream can is no outage.
+    private func checkBeginning(_ run: borrowing Run<DecodeOptions>) throws {
+        if isOpen { try reader.checkBeginning(&queue, name, run) }
     }
 
     /// What is unfinished in the queue goes, as far as it counts.
@@ -50,6 +62,7 @@ extension Source {
     }
 
     func stall(_ run: inout Run<DecodeOptions>) throws {
+        try checkBeginning(run)
         run.report.add(to: "stalls")
         if opened != nil && !sawByte { withheld += 1 }
         run.tell("stalled", of: name)
@@ -73,7 +86,7 @@ extension Source {
             return try again(reason, isLost: true, retryAfter: refusal.retryAfter, &run)
         }
         let isForbidden = [401, 403, 407].contains(refusal.status)
-        throw Failure(isForbidden ? .noPermission : .protocolError, reason)
+        throw Failure(isForbidden ? .noPermission : .unavailable, reason)
     }
 
     /// Another attempt, unless that would not help or was tried too often.
@@ -82,6 +95,7 @@ extension Source {
         _ run: inout Run<DecodeOptions>
     ) throws {
         let now = monotonicNanoseconds()
+        trouble = reason
         let lasted = opened.map { now - $0 }
         hangUp(run)
         isNextPoll = false
@@ -131,14 +145,30 @@ extension Source {
         run.report.error(failure.message, at: failure.place)
     }
 
-    /// Nothing more is wanted, or `left` events: what was held back goes.
-    func stop(left: Int, _ run: inout Run<DecodeOptions>) throws {
+    /// Nothing more is wanted, or `left` events: what was held back goes. With `isLate` time is up,
+    /// and who never had an answer has failed. What one source failed at is not the others' loss.
+    func stop(left: Int, isLate: Bool, _ run: inout Run<DecodeOptions>) throws {
         pipeline.left = left
-        if !isOver {
-            finish(&run)
-            try pipeline.endInput(&run)
+        do {
+            if !isOver {
+                let wasOpen = opened != nil || closed != nil
+                finish(&run)
+                if isLate && !wasOpen {
+                    let trouble = trouble ?? "\(name): no answer"
+                    throw Failure(.unavailable, "\(trouble); --max-time is over")
+                }
+                try pipeline.endInput(&run)
+            }
+            try pipeline.flush(&run)
+        } catch let failure as Failure where failure.concernsPeer {
+            fail(failure, &run)
         }
-        try pipeline.flush(&run)
+        release(&run)
+    }
+
+    /// Writes what was held back, and notes the place.
+    func release(_ run: inout Run<DecodeOptions>) {
+        pipeline.releaseAll(&run)
         pipeline.count(in: run.report)
         pipeline.noteEnd(nil, run.output)
     }

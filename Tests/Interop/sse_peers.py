@@ -276,7 +276,10 @@ class Done:
 
 def decode(*arguments, status=0, input=b"", options=SOON, **environment):
     """An sse-decode with these arguments that has to end with this status."""
-    command = ["sse-decode", *options, *map(str, arguments)]
+    arguments = [*map(str, arguments)]
+    if options is SOON and not any(each.startswith("http") for each in arguments):
+        options = SOON[:1]  # Nothing is tried again without a URL.
+    command = ["sse-decode", *options, *arguments]
     done = Done(subprocess.run(command, input=input, capture_output=True,
                                env=ENVIRONMENT | environment, timeout=PATIENCE_SECONDS))
     if done.status != status:

@@ -185,14 +185,24 @@ class Providers(unittest.TestCase):
     def test_openai_refusals(self):
         self.write("openai.key", "s3cret\n")
         body = b'{\n  "error": {"message": "no such thing", "code": "none"}\n}\n'
-        for refusal, status in [("401 Unauthorized", 77), ("404 Not Found", 76),
-                                ("400 Bad Request", 76), ("200 OK", 76)]:
+        for refusal, status in [("401 Unauthorized", 77), ("404 Not Found", 69),
+                                ("400 Bad Request", 69), ("200 OK", 76)]:
             with self.subTest(refusal):
                 self.requests.clear()
                 whole = head("application/json", refusal) + body
                 self.assertEqual(
                     self.output(self.chat, whole, status=status), b"")
                 self.assertIn(b"no such thing", self.errors)
+
+    def test_openai_refuses(self):
+        """A refusal stands elsewhere, and is the answer; what tools are called with is none."""
+        self.write("openai.key", "s3cret\n")
+        deltas = [{"role": "assistant", "content": None, "refusal": ""}, {"refusal": "I "},
+                  {"refusal": "cannot."}, {"tool_calls": [{"function": {"arguments": '{"not'}}]},
+                  {}]
+        text = "".join(event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas)
+        output = self.output(self.chat, head() + (text + event("[DONE]")).encode())
+        self.assertEqual(output, b"I cannot.")
 
     def test_openai_too_many_requests(self):
         """Asked again, body and all, not before the time that the server wants."""
@@ -221,6 +231,17 @@ class Providers(unittest.TestCase):
         self.check("/v1/responses", Authorization="Bearer s3cret")
         cut = responses(WORDS).partition("event: response.completed")[0]
         self.output(self.responses, head() + cut.encode(), status=76)
+        self.assertIn(b"cut off", self.errors)
+        refusal = cut + event({"type": "response.refusal.delta", "delta": "I cannot."},
+                              "response.refusal.delta")
+        # A response that fails says so itself.
+        failed = event({"type": "response.failed", "sequence_number": 92, "response": {
+            "id": "resp_1", "status": "failed", "output": [], "instructions": "x" * 400,
+            "error": {"code": "server_error", "message": "The model failed"}}}, "response.failed")
+        output = self.output(self.responses, head() + (refusal + failed).encode(), status=76)
+        self.assertEqual(output.decode(), "".join(WORDS) + "I cannot.")
+        self.assertIn(b"The model failed", self.errors)
+        self.assertNotIn(b"cut off", self.errors)
 
     # Anthropic
 
@@ -249,6 +270,23 @@ class Providers(unittest.TestCase):
         self.assertEqual(output.decode(), "".join(WORDS))
         self.check("/v1beta/models/gemini-2.5-flash:streamGenerateContent", x_goog_api_key="k3y")
         self.assertEqual(self.requests[0].query, [("alt", "sse")])
+
+    def test_gemini_thinks(self):
+        """Thoughts and text are parts of one answer, in any order; a call of a tool is another."""
+        self.write("gemini.header", "x-goog-api-key: k3y\n")
+        parts = [[{"text": "Hm.", "thought": True}],
+                 [{"text": "Hm?", "thought": True}, {"text": "Tide"}],
+                 [{"text": " pools"}, {"functionCall": {"name": "f", "args": {}}}, {"text": "."}]]
+        shapes = [{"candidates": [{"content": {"parts": each}}]} for each in parts]
+        shapes += [{"candidates": [{"finishReason": "STOP"}]}, {"usageMetadata": {}},
+                   {"promptFeedback": {"blockReason": "OTHER"}}]
+        text = "".join(event(shape) for shape in shapes)
+        self.assertEqual(self.output(self.gemini, head() + text.encode()), b"Tide pools.")
+        whole = head("application/json") + json.dumps(shapes).encode()
+        self.assertEqual(self.output(self.gemini_array, whole), b"Tide pools.")
+        failed = text + event({"error": {"code": 503, "message": "overloaded"}})
+        self.output(self.gemini, head() + failed.encode(), status=76)
+        self.assertIn(b"overloaded", self.errors)
 
     def test_gemini_array(self):
         self.write("gemini.header", "x-goog-api-key: k3y\n")

@@ -10,9 +10,9 @@ import threading
 import unittest
 
 from authority import Authority, server_context
-from peers import ENVIRONMENT, PATIENCE_SECONDS, seed, until
+from peers import ENVIRONMENT, PATIENCE_SECONDS, reserved, seed, until
 from sse_peers import (IDLE, STREAM, Files, chunks, cut, decode, decoding, each_of, event, held,
-                       none, record, redirect, reply, stream, web, zipped)
+                       none, record, redirect, reply, silence, stream, web, zipped)
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
@@ -243,9 +243,14 @@ class Requests(Files):
                         ["--exactly-once", "--state", "s", "--output", "o", "-z"]]:
             with self.subTest(options):
                 decode(*options, "http://127.0.0.1:1/", status=64)
-        for options in [["--state", "s"], ["--notify"]]:
+        # Without a URL they would mean nothing.
+        for options in [["--state", "s"], ["--notify"], ["--idle-timeout", "1s"], ["-H", "A: 1"],
+                        ["--retries", "1"], ["--backoff", "1s..2s"], ["--user", "a"],
+                        ["--cacert", "c"], ["--proxy", "http://h:1"], ["-L"], ["-4"],
+                        ["--poll-for", "1m"], ["--connect-timeout", "0"], ["--query", "a=1"],
+                        ["--reconnect", "never"], ["--retry-status", "none"], ["--insecure"]]:
             with self.subTest(options):
-                decode(*options, status=64)
+                self.assertIn(b"needs a URL", decode(*options, status=64, options=[]).errors)
 
     def test_urls_that_are_none(self):
         for url in ["http://", "http://[::1/", "http://a b/", "http://127.0.0.1:99999/",
@@ -323,7 +328,7 @@ class Redirects(Files):
         for options in [["--no-location"], ["--body", "{}"], ["-X", "POST"], ["-X", "PUT"]]:
             for status in [301, 302, 303, 307, 308]:
                 with self.subTest(options, status=status), web([redirect(status, "/b")]) as seen:
-                    done = decode(*options, seen.url, status=76)
+                    done = decode(*options, seen.url, status=69)
                     self.assertIn(str(status).encode(), done.errors)
                     self.assertEqual(seen.count, 1)
 
@@ -373,10 +378,10 @@ class Answers(Files):
         body = b'{"error": {"message": "no such model"}}'
         for status in [400, 404, 501]:
             with self.subTest(status):
-                errors = self.refused(reply(f"{status} No", body, type=JSON), 76)
+                errors = self.refused(reply(f"{status} No", body, type=JSON), 69)
                 self.assertIn(body, errors)
         # Its beginning, however long it is and whatever is in it.
-        errors = self.refused(reply("404 No", b"begin\x1b[31m\x00" + b"x" * 1_000_000), 76)
+        errors = self.refused(reply("404 No", b"begin\x1b[31m\x00" + b"x" * 1_000_000), 69)
         self.assertIn(b"begin", errors)
         self.assertLess(len(errors), 4000)
         self.assertNotIn(b"\x1b", errors)
@@ -389,7 +394,7 @@ class Answers(Files):
             client.hold()
 
         with web([answer]) as seen:
-            done = decode(*IDLE, seen.url, status=76)
+            done = decode(*IDLE, seen.url, status=69)
         self.assertIn(b"404", done.errors)
 
     def test_an_error_with_status_200(self):
@@ -398,6 +403,47 @@ class Answers(Files):
             with self.subTest(sent):
                 errors = self.refused(reply("200 OK", sent, type=JSON), 76)
                 self.assertIn(b"overloaded", errors)
+
+    def test_an_error_with_the_type_of_a_stream(self):
+        # Neither nothing with status 0, for a POST, nor asked for again and again, for a GET.
+        bodies = [b'{"error":{"message":"overloaded"}}', b'{"error":\n {"message": "overloaded"}}',
+                  b"<html><title>overloaded", b"\n\noverloaded", b"datum: overloaded",
+                  b'{"error":{"message":"overloaded"}}\n\n']
+        for body in bodies:
+            for options in [[], ["--body", "{}"], ["--body", "{}", "--fail-on-error"]]:
+                for answer in [stream(body), chunks(body), cut(body), held(body)]:
+                    with self.subTest(body, options=options):
+                        errors = self.refused(answer, 76, *IDLE, *options)
+                        self.assertIn(b"overloaded", errors)
+
+    def test_errors_in_a_stream(self):
+        failed = {"type": "response.failed", "response": {
+            "id": "r", "output": ["x" * 500], "error": {"code": "server_error", "message": "why"}}}
+        cut_short = {"type": "response.incomplete", "response": {
+            "error": None, "incomplete_details": {"reason": "why"}}}
+        for data, type in [({"type": "error", "message": "why"}, None), ("why", "error"),
+                           ({"object": "error", "message": "why"}, None),
+                           ({"error": "why"}, None), (failed, "response.failed"), (failed, None),
+                           (cut_short, "response.incomplete"), (cut_short, None)]:
+            sent = data if isinstance(data, str) else json.dumps(data)
+            with self.subTest(sent, type=type):
+                for options in [["--fail-on-error"], ["--until", "END", "--require-end"]]:
+                    with web([stream(event("a"), event(sent, type=type))]) as seen:
+                        done = decode("--body", "{}", *options, seen.url, status=76)
+                    self.assertEqual(len(done.records), 2)
+                    self.assertIn(b"reports an error", done.errors)
+                    self.assertIn(b"why", done.errors)
+                    self.assertNotIn(b"cut off", done.errors)
+
+    def test_no_errors_in_a_stream(self):
+        done = {"type": "response.completed", "response": {"error": None, "object": "response"}}
+        tool = {"type": "response.mcp_call.failed", "error": None}
+        for data, type in [(done, None), (tool, "response.mcp_call.failed"), ({"error": False}, None),
+                           ({"type": "x", "errors": 1}, None), ('"error"', None), ("{", None),
+                           ({"a": {"error": 1}}, None), ({"type": {"error": 1}}, None)]:
+            sent = data if isinstance(data, str) else json.dumps(data)
+            with self.subTest(sent), web([stream(event(sent, type=type))]) as seen:
+                decode("--body", "{}", "--fail-on-error", seen.url)
 
     def test_no_error_at_all(self):
         for value in [{"error": None, "a": 1}, {"data": {"error": "x"}}, {"errors": []}]:
@@ -417,9 +463,31 @@ class Answers(Files):
                      "Text/Event-Stream"]:
             with self.subTest(type), web([stream(event("é"), type=type), none]) as seen:
                 self.assertEqual(decode(seen.url).records, [record("é")])
-        for type in ["text/x-bogus", "bogus", None]:
+        for type in ["text/x-bogus", "bogus", "text/event-stream, text/html", "*/*"]:
             with self.subTest(type):
                 self.refused(stream(event("é"), type=type), 76)
+
+    def test_two_types(self):
+        """The last that is one counts, as in browsers."""
+        for types in [[STREAM, STREAM], ["text/html", STREAM], [STREAM, "*/*"], [STREAM, "x"],
+                      [f"text/html;a=\"b,c/d\", {STREAM};charset=utf-8"], [f"{STREAM},{STREAM}"]]:
+            fields = [f"Content-Type: {type}" for type in types]
+            with self.subTest(types), \
+                    web([stream(event("a"), type=None, fields=fields), none]) as seen:
+                self.assertEqual(decode(seen.url).records, [record("a")])
+
+    def test_no_type(self):
+        for type in [None, ""]:
+            with web([stream(b": a\n", event("a"), type=type), none]) as seen:
+                done = decode(seen.url)
+                self.assertEqual(done.records, [record("a")])
+                self.assertIn(b"no Content-Type", done.errors)
+        for body in [b"", b"<html>", b"{}", b"hello\n"]:
+            with self.subTest(body):
+                self.refused(stream(body, type=None), 76)
+        # What is lost before it says anything may still become one.
+        with web([cut(type=None), stream(event("a"), type=None), none]) as seen:
+            self.assertEqual(decode(seen.url).records, [record("a")])
 
     def test_a_large_event(self):
         large = "x" * (5 << 20)
@@ -454,6 +522,10 @@ class Answers(Files):
                 b"HTTP/1.1 200 OK\r\ncontent-type:text/event-stream\r\n\r\n",
                 b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
                 b"HTTP/1.1 200\r\nContent-Type: text/event-stream\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\nContent-Type: text/event-stream;\r\n"
+                b"\t charset=utf-8\r\nX-B : 3\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nContent-Type:\r\n text/event-stream\r\n"
+                + b"Set-Cookie: a=1\r\n" * 300 + b"\r\n",
                 b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"]:
             for size in [1, 7, 10_000]:
@@ -554,13 +626,22 @@ class Compressed(unittest.TestCase):
             with self.subTest(encoding), \
                     web([stream(b"x", fields=[f"Content-Encoding: {encoding}"])]) as seen:
                 decode(seen.url, status=76)
-        with web([stream(event("a"), fields=["Content-Encoding: identity"]), none]) as seen:
-            self.assertEqual(decode(seen.url).records, [record("a")])
+        # Words that are no coding change nothing, as in browsers.
+        for encoding in ["identity", "none", "", "utf-8", "UTF-8, none", "binary"]:
+            with self.subTest(encoding), \
+                    web([stream(event("a"), fields=[f"Content-Encoding: {encoding}"]),
+                         none]) as seen:
+                self.assertEqual(decode(seen.url).records, [record("a")])
+        for fields in [["Content-Encoding: none, gzip"],
+                       ["Content-Encoding: X-GZIP", "Content-Encoding: none"]]:
+            with self.subTest(fields), \
+                    web([stream(*zipped(event("a", 1)), fields=fields), none]) as seen:
+                self.assertEqual(decode(seen.url).records, [record("a", 1)])
 
     def test_an_error_that_is_compressed(self):
         body = gzip.compress(b'{"error": "s"}')
         with web([reply("404 No", body, "Content-Encoding: gzip", type=JSON)]) as seen:
-            done = decode(seen.url, status=76)
+            done = decode(seen.url, status=69)
         self.assertNotIn(body[:4], done.errors)
         with web([reply("200 OK", body, "Content-Encoding: gzip", type=JSON)]) as seen:
             decode(seen.url, status=76)
@@ -714,6 +795,13 @@ class JSONAnswers(Files):
                 with self.subTest(body):
                     self.assertEqual(values(records), wanted)
 
+    def test_a_watch_that_ends(self):
+        """Kubernetes ends a watch after minutes: it is asked for again where that is wanted."""
+        with web([reply("200 OK", b'{"a":1}\n', type=JSON), reply("200 OK", b'{"a":2}\n', type=NDJSON),
+                  none]) as seen:
+            done = decode("--reconnect", "always", seen.url)
+        self.assertEqual((values(done.records), seen.count), ([{"a": 1}, {"a": 2}], 3))
+
     def test_lines_that_are_cut_off(self):
         with web([cut(b'1\n2\n{"a"', type=NDJSON)]) as seen:
             done = decode("--reconnect", "never", seen.url, status=69)
@@ -767,7 +855,7 @@ class Sources(Files):
     def test_one_that_fails(self):
         with web([reply("404 No")]) as one, \
                 web([stream(event("a", 1), pause=0.1), stream(event("b", 2)), none]) as other:
-            done = decode(one.url, other.url, status=76)
+            done = decode(one.url, other.url, status=69)
         self.assertEqual((done.records, one.count), ([record("a", 1), record("b", 2)], 1))
         self.assertEqual(other.ids, [None, "1", "2"])
 
@@ -843,6 +931,46 @@ class Sources(Files):
         with web([chunks(event("a"))]) as seen:
             done = decode("--body", "{}", "--until", "[DONE]", "--require-end", seen.url, status=76)
         self.assertEqual((done.records, seen.count), ([record("a")], 1))
+
+    def test_the_end_of_time(self):
+        """What one of them lacks is not the others' loss: what these held back is written."""
+        def late(number):
+            return held(event(json.dumps({"n": 1, "of": number})),
+                        event(json.dumps({"n": 3, "of": number})))
+
+        with web(late(1)) as one, web(late(2)) as two, web(silence) as mute, reserved() as port:
+            nowhere = f"http://127.0.0.1:{port}/"
+            done = decode("-d", "--reorder", ".n", "--max-wait", "1000s", "--until", "END",
+                          "--require-end", "--max-time", "2s", one.url, two.url, status=76)
+            self.assertCountEqual([(each["of"], each["n"]) for each in done.records],
+                                  [(1, 1), (1, 3), (2, 1), (2, 3)])
+            self.assertEqual(done.errors.count(b"cut off"), 2)
+            # Who never had an answer has failed: a job that reads a dead feed must not look well.
+            for dead, why in [(mute.url, b"no answer"), (nowhere, b"Connection refused")]:
+                done = decode("-d", "--max-time", "1s", one.url, dead, two.url, status=69)
+                self.assertEqual(len(done.records), 4)
+                self.assertIn(dead.encode() + b": ", done.errors)
+                self.assertIn(why, done.errors)
+                self.assertIn(b"--max-time is over", done.errors)
+                self.assertNotIn(one.url.encode(), done.errors)
+
+    def test_what_others_held_back_before_a_failure(self):
+        first = threading.Event()
+
+        def bad(client, request):
+            first.wait(PATIENCE_SECONDS)
+            stream(b"data: " + b"x" * 2000 + b"\n\n")(client, request)
+
+        def good(client, request):
+            held(event('{"n":1}'), event('{"n":3}'))(client, request)
+
+        with web(good) as one, web(bad) as other, \
+                decoding("-d", "--reorder", ".n", "--max-wait", "1000s", "--max-line", "1K",
+                         one.url, other.url) as tool:
+            self.assertEqual(tool.record(), {"n": 1})
+            first.set()
+            self.assertEqual(tool.records(), [{"n": 3}])
+            self.assertEqual(tool.status(), 65, tool.errors)
 
 
 class TLS(unittest.TestCase):

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
@@ -16,7 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from faults import resting
-from peers import PATIENCE_SECONDS, reserved, seed, unanswered, until
+from peers import ENVIRONMENT, PATIENCE_SECONDS, reserved, seed, unanswered, until
 from sse_peers import (IDLE, Files, chunks, cut, decode, decoding, each_of, event, hangs_up, held,
                        none, record, reply, resets, silence, stream, web)
 
@@ -294,22 +295,35 @@ class Attempts(Files):
 
     def test_retry_is_the_first_wait_exactly(self):
         with web([stream(b"retry: 77\n", event("a")), later(), later(), none]) as seen:
-            waits = self.waits(decode("--backoff", "10ms..20ms", "--all", seen.url, options=[]))
+            waits = self.waits(decode("--backoff", "10ms..100ms", "--all", seen.url, options=[]))
         self.assertEqual(waits[0], 77)
-        # Behind failures the jitter comes on top.
+        # Behind failures the jitter comes on top, up to the longest wait.
         for wait, limit in zip(waits[1:], [77 + 10, 77 + 20]):
             self.assertGreaterEqual(wait, 77)
             self.assertLessEqual(wait, limit)
 
     def test_retry_counts_without_a_blank_line(self):
         with web([stream(b"retry: 66\n"), stream(b"retry: 55\n\nretry: x1\n\n"), none]) as seen:
-            self.assertEqual(self.waits(decode("--all", seen.url)), [66, 55])
+            waits = self.waits(decode("--backoff", "1ms..100ms", "--all", seen.url, options=[]))
+            self.assertEqual(waits, [66, 55])
 
-    def test_retry_stands_above_the_backoff(self):
+    def test_retry_has_a_floor_and_a_ceiling(self):
         # No event came, and the first attempt behind a good connection waits for no more.
-        with web([stream(b"retry: 2\n\n"), none]) as seen:
-            done = decode("--backoff", "1000s..1000s", "--all", seen.url, options=[])
-            self.assertEqual(self.waits(done), [2])
+        for retry, backoff, wait in [(2, "1000s..1000s", 1000), (0, "1s..30s", 1000),
+                                     (0, "3ms..20ms", 3), (4000, "1ms..20ms", 20)]:
+            with self.subTest(retry, backoff=backoff), \
+                    web([stream(b"retry: %d\n\n" % retry), none]) as seen:
+                done = decode("--backoff", backoff, "--all", seen.url, options=[])
+                self.assertEqual(self.waits(done), [wait])
+
+    def test_other_requests_than_get_are_bounded(self):
+        with reserved() as port:
+            for options in [["-X", "POST"], ["--body", "{}"]]:
+                done = decode("--stats", *options, f"http://127.0.0.1:{port}/", status=69)
+                self.assertEqual(done.stats["connection_attempts"], 11)
+        with web([later()] * 20 + [stream(event("a", 1), event("END"))]) as seen:
+            decode("--body", "{}", "--retries", "20", "--until", "END", seen.url)
+            self.assertEqual(seen.count, 21)
 
     def test_retry_after_a_date(self):
         date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=1000), usegmt=True)
@@ -322,13 +336,21 @@ class Attempts(Files):
             self.assertEqual(tool.status(), 0, tool.errors)
 
     def test_retry_after(self):
-        for value, least, most in [("1", 1000, 1020), ("0", 0, 20), ("x", 0, 20), ("-1", 0, 20)]:
+        for value, least, most in [("1", 1000, 1020), ("0", 0, 20), ("x", 0, 20), ("-1", 0, 20),
+                                   ("+1", 0, 20)]:
             with self.subTest(value), web([later(f"Retry-After: {value}"), none]) as seen:
                 [wait] = self.waits(decode("--all", seen.url))
                 self.assertGreaterEqual(wait, least)
                 self.assertLessEqual(wait, most)
                 waited = seen.requests[1].at - seen.requests[0].at
                 self.assertGreaterEqual(waited, least / 1000 - 0.002)
+        # Nothing that does not fit is a wait of nothing.
+        for value in ["9" * 20, "9" * 400, str(2**64), "86401"]:
+            with self.subTest(value), web(later(f"Retry-After: {value}")) as seen, \
+                    decoding("--all", seen.url) as tool:
+                while (said := tool.record())["connection"] != "retrying":
+                    pass
+                self.assertEqual(said["wait_ms"], 86_400_000)
 
     def test_reconnect(self):
         whole = event("a", 1)
@@ -359,9 +381,20 @@ class Attempts(Files):
                     self.assertEqual(asked.count(way), 2 if again else 1)
 
     def test_never(self):
-        for failing in [later(), hangs_up]:
+        for failing in [later(), hangs_up, resets, cut(event("a"))]:
             with self.subTest(failing), web([failing]) as seen:
-                decode("--reconnect", "never", seen.url, status=69)
+                done = decode("--reconnect", "never", seen.url, status=69)
+                # It is told which, and which it was of several.
+                self.assertIn(seen.url.encode() + b": ", done.errors)
+
+    def test_too_many_open_files(self):
+        """What lacks is said; it passes."""
+        with web(none) as seen:
+            command = ["bash", "-c", 'ulimit -n 12; exec "$@"', "-", "sse-decode", "--retries", "1",
+                       "--no-progress", "--backoff", "1ms..20ms", *[f"{seen.url}{each}" for each in range(30)]]
+            done = subprocess.run(command, capture_output=True, env=ENVIRONMENT,
+                                  timeout=PATIENCE_SECONDS)
+        self.assertIn(b"Too many open files", done.stderr)
 
     def test_waiting_for_a_first_answer_is_no_reconnect(self):
         with web([later(), stream(event("a", 1)), none]) as seen:
@@ -371,7 +404,7 @@ class Attempts(Files):
     def test_statuses(self):
         for status in [205, 210, 299, 405, 410]:
             with self.subTest(status), web([reply(f"{status} Odd")]) as seen:
-                self.assertIn(b"answers %d" % status, decode(seen.url, status=76).errors)
+                self.assertIn(b"answers %d" % status, decode(seen.url, status=69).errors)
                 self.assertEqual(seen.count, 1)
         again = [408, 425, 429, 500, 502, 503, 504]
         with web([*(reply(f"{status} Later") for status in again), stream(event("a")),
@@ -384,7 +417,7 @@ class Attempts(Files):
             decode("--retry-status", "404,503", seen.url)
         self.assertEqual(seen.count, 2)
         with web([later()]) as seen:
-            decode("--retry-status", "none", seen.url, status=76)
+            decode("--retry-status", "none", seen.url, status=69)
 
     def test_a_first_line_that_is_cut_off(self):
         # What is cut off within its first line is no less a stream.
@@ -455,12 +488,15 @@ class Clocks(Files):
     def test_max_time(self):
         with unanswered() as nowhere, web(silence) as mute, web(held(event("a"))) as open, \
                 web(later("Retry-After: 600")) as busy:
-            for url in [f"http://127.0.0.1:{nowhere}/", mute.url, open.url, busy.url]:
+            for url, status in [(f"http://127.0.0.1:{nowhere}/", 69), (mute.url, 69),
+                                (open.url, 0), (busy.url, 69)]:
+                # A stream has the time to come.
+                limit = 0.3 if status else 2
                 with self.subTest(url), \
-                        decoding("--stats", "--max-time", "300ms", url) as tool:
-                    self.assertEqual(tool.status(), 0, tool.errors)
-                    self.assertGreaterEqual(tool.elapsed, 0.29)
-                    self.assertLess(tool.elapsed, 8)
+                        decoding("--stats", "--max-time", f"{limit}s", url) as tool:
+                    self.assertEqual(tool.status(), status, tool.errors)
+                    self.assertGreaterEqual(tool.elapsed, limit - 0.01)
+                    self.assertLess(tool.elapsed, limit + 8)
 
 
 class Stops(Files):
@@ -706,7 +742,7 @@ class Polls(Files):
         with web([later(), hangs_up, self.polled({"id": "1", "data": "a"})]) as seen:
             self.assertEqual(decode("-n", "1", "--poll", seen.url).records, [record("a", 1)])
         with web([reply("404 No")]) as seen:
-            decode("--poll", seen.url, status=76)
+            decode("--poll", seen.url, status=69)
 
     def test_an_empty_answer_is_no_busy_loop(self):
         with web(self.polled()) as seen:

@@ -55,13 +55,54 @@ import Testing
     @Test func theStreamsRetryIsTheWaitThen() {
         var generator = Highest()
         var some = reconnection()
-        some.reconnectionTime = 2_000_000
-        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == 2_000_000)
-        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) == 2_000_000)
-        #expect(
-            some.wait(lasted: nil, sawEvent: false, using: &generator) == 2_000_000 + Self.second)
+        some.setReconnectionTime(milliseconds: 2000)
+        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == 2 * Self.second)
+        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) == 2 * Self.second)
+        #expect(some.wait(lasted: nil, sawEvent: false, using: &generator) == 3 * Self.second)
         // An event: what failed before counts no more.
-        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == 2_000_000)
+        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == 2 * Self.second)
+    }
+
+    /// `retry: 0` asked a server 250 times a second.
+    @Test(arguments: [
+        (0, 1_000_000_000...30_000_000_000, 1_000_000_000), (0, 5_000_000...7_000_000, 5_000_000),
+        (999, 60_000_000_000...90_000_000_000, 1_000_000_000),
+        (1001, 60_000_000_000...90_000_000_000, 1_001_000_000),
+    ] as [(Int, ClosedRange<UInt64>, UInt64)])
+    func retryHasAFloor(_ milliseconds: Int, _ backoff: ClosedRange<UInt64>, _ expected: UInt64) {
+        var generator = Highest()
+        var some = reconnection(backoff: backoff)
+        some.setReconnectionTime(milliseconds: milliseconds)
+        #expect(some.wait(lasted: 1, sawEvent: true, using: &generator) == expected)
+    }
+
+    /// A server's `retry: 4000` was added to a maximum of a second, and a day was believed.
+    @Test(arguments: [0, 2000, 4000, 8000, 86_400_000, Int.max])
+    func noSumIsLongerThanTheLongest(_ milliseconds: Int) {
+        var generator = Highest()
+        var some = reconnection()
+        some.setReconnectionTime(milliseconds: milliseconds)
+        for _ in 0..<20 {
+            let wait = some.wait(lasted: nil, sawEvent: false, using: &generator) ?? .max
+            #expect(wait <= 8 * Self.second)
+        }
+        // Only Retry-After may say more.
+        let later = some.wait(
+            lasted: nil, sawEvent: false, retryAfter: 60 * Self.second, using: &generator)
+        #expect(later == 60 * Self.second)
+    }
+
+    /// A POST to a server that is down was tried for ever.
+    @Test func otherRequestsThanGETGiveUp() {
+        var options = FollowOptions()
+        #expect(options.maxRetries == .max)
+        options.method = "POST"
+        #expect(options.maxRetries == 10)
+        options.method = nil
+        options.body = "{}"
+        #expect(options.maxRetries == 10)
+        options.retries = 1000
+        #expect(options.maxRetries == 1000)
     }
 
     @Test func retryAfterIsTheLeast() {

@@ -82,6 +82,23 @@ import Testing
         usage("sse-decode", "--dedup=0", "option '--dedup': \(number) 1 to 100000000, not '0'"),
         usage("sse-decode", "--window=0", "option '--window': \(number) 1 to 1000000, not '0'"),
         usage("sse-decode", "--all -d", "--all needs --records or --json"),
+        usage("sse-decode", "--window 2", "--window needs --reorder"),
+        usage("sse-decode", "--max-wait 2s", "--max-wait needs --reorder"),
+        usage("sse-decode", "--late drop", "--late needs --reorder"),
+        usage("sse-decode", "--reorder .n --by-keys 2", "--by-keys needs --by"),
+        usage("sse-decode", "--idle-timeout 2s", "--idle-timeout needs a URL"),
+        usage("sse-decode", "-H A:1 events", "--header needs a URL"),
+        usage("sse-encode", "--heartbeat-event a", "--heartbeat-event needs --heartbeat"),
+        usage("sse-encode", "--origin *", "--origin needs --http or --cgi"),
+        usage(
+            "sse-encode", "--http --origin h.example",
+            "option '--origin': expected an origin, such as https://h.example, or *"),
+        usage(
+            "sse-encode", "--done-event end",
+            "option '--done-event': expected NAME=DATA, not 'end'"),
+        usage(
+            "sse-encode", "--done-event end=",
+            "option '--done-event': expected NAME=DATA, not 'end='"),
         .decode("durations add up", "-d --max-wait 1h30m", "", output: ""),
         .decode("a bare number is seconds", "-d --max-wait 0.5", "", output: ""),
     ]

@@ -48,6 +48,21 @@ import Testing
             "-d --reorder .n --window 2", events(1, 3, 4, 5, 2), output: lines(1, 3, 4, 5, 2),
             errors: missing("number 2 is", line: 4) + "sse-decode: -:13: number 2 came late\n"),
         .decode(
+            "old numbers are written again, or dropped", "-qd --reorder .n --late write",
+            events(1, 2, 3, 3, 4, 5, 2, 6), output: lines(1, 2, 3, 3, 4, 5, 2, 6)),
+        .decode(
+            "--late drop", "-qd --reorder .n --late drop", events(1, 2, 3, 3, 4, 5, 2, 6),
+            output: lines(1, 2, 3, 4, 5, 6)),
+        .decode(
+            "--late drop forgets no gap", "-d --reorder .n --window 2 --late=drop",
+            events(1, 3, 4, 5, 2), output: lines(1, 3, 4, 5),
+            errors: missing("number 2 is", line: 4) + "sse-decode: -:13: number 2 came late\n"),
+        .decode(
+            "what is held goes out before a failure", "-d --reorder .n --max-line 20",
+            events(1, 3) + "data: 123456789012345678901\n\n", output: lines(1, 3), status: 65,
+            errors: missing("number 2 is", line: 4)
+                + "sse-decode: -:7: event longer than 20 bytes (see --max-line)\n"),
+        .decode(
             "--quiet keeps silent about it", "-qd --reorder .n", events(1, 5), output: lines(1, 5)),
         .decode(
             "what has no number passes", "-t --reorder .n",

@@ -47,6 +47,19 @@ import Testing
             output: "{\"error\":null}\n{\"x\":{\"error\":1}}\n{\"error\":\"x\"}\n", status: 76,
             errors: "sse-decode: -:5: the stream reports an error: {\"error\":\"x\"}\n"),
         .decode(
+            "--fail-on-error where there are no event lines", "-t --fail-on-error",
+            "data: 1\n\ndata: {\"type\":\"error\",\"m\":1}\n\ndata: 2\n\n",
+            output: "1\n{\"type\":\"error\",\"m\":1}\n", status: 76,
+            errors: "sse-decode: -:3: the stream reports an error: {\"type\":\"error\",\"m\":1}\n"),
+        .decode(
+            "an error is not told as a cut", "-d --until 9 --require-end",
+            "event: response.failed\ndata: {\"response\":{\"error\":{\"m\":1}}}\n\n",
+            output: "{\"response\":{\"error\":{\"m\":1}}}\n", status: 76,
+            errors: "sse-decode: -:1: the stream reports an error: {\"m\":1}\n"),
+        .decode(
+            "an error behind which the end comes is an event", "-t --until 9 --require-end",
+            "event: error\ndata: no\n\ndata: 9\n\n", output: "no\n"),
+        .decode(
             "without it an error is an event", "-t", "event: error\ndata: no\n\n", output: "no\n"),
         .decode(
             "an unfinished stream writes what it has, then fails",
@@ -141,5 +154,17 @@ import Testing
         let result = session.finish()
         #expect(result.text == "1\n")
         #expect(result.ending == .exit(0))
+    }
+
+    /// It ends a pipe that stays open, too, and writes what was held back.
+    @Test func maxTimeOfAPipe() throws {
+        let events = "data: {\"n\":1}\n\ndata: {\"n\":3}\n\n"
+        for (options, status) in [("", 0), ("--until 9 --require-end", 76)] as [(String, Int32)] {
+            let session = try start(
+                "sse-decode", "-d --reorder .n --max-wait 1000s --max-time 1s \(options)")
+            session.write(events)
+            #expect(session.waitForEnd() == .exit(status))
+            #expect(session.text == "{\"n\":1}\n{\"n\":3}\n")
+        }
     }
 }
