@@ -133,7 +133,8 @@ package struct JSONPath: Equatable, Sendable, CustomStringConvertible {
         let key = [UInt8](rest[..<(end ?? rest.endIndex)])
         if key.isEmpty { throw ParseError(description: "expected a key after '.' in path") }
         // Taken for a key, jq's other filters would find nothing, without a word.
-        let isAlternative = zip(key, key.dropFirst()).contains { $0 == UInt8(ascii: "/") && $0 == $1 }
+        let slash = UInt8(ascii: "/")
+        let isAlternative = zip(key, key.dropFirst()).contains { $0 == slash && $1 == slash }
         if isAlternative || key.contains(where: { $0 <= 0x20 || "\"|?(),*".utf8.contains($0) }) {
             let text = String(decoding: key, as: UTF8.self)
             throw ParseError(

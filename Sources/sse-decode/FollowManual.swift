@@ -27,7 +27,7 @@ private let resuming = #"""
     comes, and with status 204, by which a server says that nothing will come any more.
     An answer of JSON that ends well is complete.
     Statuses that are not in
-    .Fl Fl retry-status
+    .Fl Fl retry-statuses
     and answers of a wrong type end it with an error.
     .Pp
     A request with a body
@@ -256,7 +256,7 @@ private let systemd = #"""
     WatchdogSec=30s
     Restart=on-failure
     RestartSec=30s
-    RestartPreventExitStatus=64 78
+    RestartPreventExitStatus=64
 
     [Install]
     WantedBy=multi-user.target
@@ -268,14 +268,15 @@ private let systemd = #"""
     lets it wait for a server that is down.
     .Li Restart=on-failure
     leaves it alone after exit status 0, with which the server said that the stream is over.
-    Most of the others pass: a server that was away for longer than
+    The others may pass: a server that was away for longer than
     .Fl Fl retries
     (69), an address or a page that was wrong while something was deployed (69, 76), a stream that
-    was cut off or reported an error (76), credentials and certificates that are being renewed (77),
-    a full disk (74).
+    was cut off or reported an error (76), credentials and certificates that are being renewed (77,
+    78), a full disk (73, 74).
     .Li RestartPreventExitStatus
-    names those that take a person: a wrong command line (64), and files that do not belong
-    together or cannot be used (78).
+    names the one that takes a person: a wrong command line.
+    While it runs, a file of a secret, a certificate or a key that is missing or not whole is read
+    again until it is.
 
     """#
 

@@ -35,7 +35,7 @@ struct FollowOptions {
     /// Attempts behind one another that may fail; nil: any number, or 10 for a request that is not
     /// just asking.
     var retries: Int?
-    var retryStatuses: [Int] = [408, 425, 429, 500, 502, 503, 504]
+    var retryStatuses = RetryStatuses.standard
     var resetAfter: UInt64 = 10_000_000_000
     /// Nil: 45 s, or 10 min for a request that is not just asking.
     var idleTimeout: UInt64?
@@ -161,13 +161,7 @@ var retryingOptions: OptionGroup<DecodeOptions> {
                 nil, "retries", "N", { $0.follow.retries = $1 }, in: 0...1_000_000_000,
                 "Give up after so many attempts behind one another that failed (any number; 10 for"
                     + " other requests than GET)."),
-            Option(
-                nil, "retry-status",
-                "Statuses after which to try again (408,425,429,500,502,503,504), or none.",
-                argument: .required("LIST")
-            ) { settings, value in
-                settings.follow.retryStatuses = try statuses(value ?? "")
-            },
+            .retryStatuses { $0.follow.retryStatuses = $1 },
             .duration(
                 nil, "reset-after", { $0.follow.resetAfter = $1 },
                 "A connection that brought an event or lasted so long starts --backoff and"
@@ -207,11 +201,4 @@ var pollingOptions: OptionGroup<DecodeOptions> {
                 nil, "poll-for", { $0.follow.pollFor = $1 },
                 "How long to poll before the stream is tried again (5m)."),
         ])
-}
-
-private func statuses(_ list: String) throws -> [Int] {
-    if list == "none" { return [] }
-    return try list.split(separator: ",", omittingEmptySubsequences: false).map {
-        try Value.count(String($0), in: 400...599)
-    }
 }

@@ -191,7 +191,7 @@ private var orderOptions: OptionGroup<DecodeOptions> {
             .count(
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut; also chunks without seq whose id counts"
-                    + " from 1 to total, when they come in order. At most N incomplete messages are kept"
-                    + " (16); the oldest gives way and is rejected: its chunks, a line each."),
+                    + " from 1 to total, when they come in order. At most N incomplete messages are"
+                    + " kept (16); the oldest gives way and is rejected: its chunks, a line each."),
         ])
 }

@@ -63,6 +63,8 @@ final class Source {
     /// When the last answer ended; nil while there was none.
     var closed: UInt64?
     var isFirst = true
+    /// An answer came, so that what was given for the connection is right.
+    var wasAnswered = false
     /// Why the last attempt failed.
     var trouble: String?
     /// A poll behind one that went well, which is no news.
@@ -124,10 +126,21 @@ final class Source {
                 if hasRoom { try receive(now, &run) } else { lastByte = now }
             }
         } catch let error as TransportError {
-            fail(Failure(error.status, "\(name): \(error.message)"), &run)
+            let reason = "\(name): \(error.message)"
+            guard passes(error) else { return fail(Failure(error.status, reason), &run) }
+            do {
+                try again(reason, isLost: true, &run)
+            } catch let failure as Failure {
+                fail(failure, &run)
+            }
         } catch let failure as Failure where failure.concernsPeer {
             fail(failure, &run)
         }
+    }
+
+    /// The same may succeed later. A certificate that was there before is being replaced.
+    func passes(_ error: TransportError) -> Bool {
+        error.isPassing || error.mayBeReplaced && wasAnswered
     }
 
     // MARK: Asking
@@ -215,6 +228,7 @@ final class Source {
             throw Failure(.protocolError, "\(name): no HTTP answer: \(error)")
         }
         lastByte = now
+        wasAnswered = true
         guard case .response(let status, let reason, _) = head.start else { return false }
         switch Answer(head, settings, isPoll: isPolling) {
         case .over:
@@ -229,7 +243,8 @@ final class Source {
             phase = .refused(refusal)
         case .wrongType(let type):
             throw Failure(
-                .protocolError, "\(name): no event stream but '\(type)'" + raw.shown(Self.shownBody))
+                .protocolError,
+                "\(name): no event stream but '\(type)'" + raw.shown(Self.shownBody))
         case .untyped:
             run.report.warn("\(name): the answer has no Content-Type")
             try open(isPolling ? .jsonStream : .sse, head, status, now, &run)

@@ -8,7 +8,7 @@ extension Source {
         _ step: HTTPTransfer.Step, _ now: UInt64, _ run: inout Run<DecodeOptions>
     ) throws {
         if case .failed(let error) = step {
-            guard error.isPassing else { throw error }
+            guard passes(error) else { throw error }
             try checkBeginning(run)
             return try again("\(name): \(error.message)", isLost: true, &run)
         }

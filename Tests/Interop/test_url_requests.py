@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import unittest
+from pathlib import Path
 
 from authority import Authority, server_context
 from peers import ENVIRONMENT, PATIENCE_SECONDS, reserved, seed, until
@@ -236,7 +237,7 @@ class Requests(Files):
 
     def test_usage(self):
         for options in [["--reconnect", "perhaps"], ["--backoff", "2s..1s"], ["--input", "xml"],
-                        ["--retries", "-1"], ["--retry-status", "abc"], ["--exactly-once"],
+                        ["--retries", "-1"], ["--retry-statuses", "abc"], ["--exactly-once"],
                         ["--tag-source", "--text"], ["--idle-timeout", "x"],
                         ["--body", "x", "-X", "GET"], ["-H", "Last-Event-ID: 1"],
                         ["--cacert", "c"],
@@ -248,7 +249,7 @@ class Requests(Files):
                         ["--retries", "1"], ["--backoff", "1s..2s"], ["--user", "a"],
                         ["--cacert", "c"], ["--proxy", "http://h:1"], ["-L"], ["-4"],
                         ["--poll-for", "1m"], ["--connect-timeout", "0"], ["--query", "a=1"],
-                        ["--reconnect", "never"], ["--retry-status", "none"], ["--insecure"]]:
+                        ["--reconnect", "never"], ["--retry-statuses", "none"], ["--insecure"]]:
             with self.subTest(options):
                 self.assertIn(b"needs a URL", decode(*options, status=64, options=[]).errors)
 
@@ -999,6 +1000,45 @@ class TLS(unittest.TestCase):
         self.assertEqual((done.output, seen.count), (b"", 0))
         with self.server([none]) as seen:
             decode("--insecure", seen.url)
+
+    def test_files_that_are_being_replaced(self):
+        """Files that were whole are read again, until they are so once more."""
+        pair = self.authority.issue("client")
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for kept in [self.authority.certificate, *pair]:
+            for broken in ["gone", "empty", "half"]:
+                files = [folder / Path(each).name for each in [self.authority.certificate, *pair]]
+                for file, each in zip(files, [self.authority.certificate, *pair]):
+                    file.write_bytes(Path(each).read_bytes())
+                victim = folder / Path(kept).name
+                whole = victim.read_bytes()
+
+                def answer(client, request):
+                    if broken == "gone":
+                        victim.unlink()
+                    else:
+                        victim.write_bytes(whole[:len(whole) // 2] if broken == "half" else b"")
+                    stream(event("a", 1))(client, request)
+
+                context = server_context(*self.pair, clients=self.authority.certificate)
+                with self.subTest(victim.name, broken=broken), \
+                        web([answer, none], tls=context) as seen, \
+                        decoding("--cacert", files[0], "--cert", files[1], "--key", files[2],
+                                 "--all", seen.url) as tool:
+                    retries = 0
+                    while retries < 3:
+                        line = tool.output.readline()
+                        self.assertTrue(line, tool.status() and tool.errors)
+                        retries += json.loads(line).get("connection") == "retrying"
+                    self.assertEqual(seen.count, 1)
+                    victim.write_bytes(whole)
+                    self.assertEqual(tool.status(), 0, tool.errors)
+                    self.assertEqual(seen.ids, [None, "1"])
+
+    def test_files_that_never_were(self):
+        with self.server([]) as seen:
+            decode("--cacert", "/nowhere.pem", seen.url, status=78)
+            decode("--insecure", "--cert", "/nowhere.pem", seen.url, status=78)
 
     def test_a_redirect_to_plain_text(self):
         with web([]) as plain, self.server([redirect(302, plain.url)]) as seen:

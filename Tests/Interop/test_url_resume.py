@@ -402,11 +402,12 @@ class Attempts(Files):
         self.assertNotIn("time_to_reconnect_seconds_count", done.stats)
 
     def test_statuses(self):
-        for status in [205, 210, 299, 405, 410]:
+        for status in [205, 210, 299, 404, 405, 410, 501, 505]:
             with self.subTest(status), web([reply(f"{status} Odd")]) as seen:
                 self.assertIn(b"answers %d" % status, decode(seen.url, status=69).errors)
                 self.assertEqual(seen.count, 1)
-        again = [408, 425, 429, 500, 502, 503, 504]
+        # Those of content delivery networks among them.
+        again = [408, 425, 429, 500, 502, 503, 504, 507, 508, 509, *range(520, 531), 599]
         with web([*(reply(f"{status} Later") for status in again), stream(event("a")),
                   none]) as seen:
             self.assertEqual(decode(seen.url).records, [record("a")])
@@ -414,10 +415,10 @@ class Attempts(Files):
 
     def test_statuses_that_are_given(self):
         with web([reply("404 Soon"), none]) as seen:
-            decode("--retry-status", "404,503", seen.url)
+            decode("--retry-statuses", "404,503", seen.url)
         self.assertEqual(seen.count, 2)
         with web([later()]) as seen:
-            decode("--retry-status", "none", seen.url, status=69)
+            decode("--retry-statuses", "none", seen.url, status=69)
 
     def test_a_first_line_that_is_cut_off(self):
         # What is cut off within its first line is no less a stream.

@@ -133,7 +133,8 @@ func parseHead(
     }
 
     @Test(arguments: [
-        (" A: b\r\n", HTTPHeadError.folded(line: 2)), ("A: b\r\n \0\r\n", .controlCharacter(line: 3)),
+        (" A: b\r\n", HTTPHeadError.folded(line: 2)),
+        ("A: b\r\n \0\r\n", .controlCharacter(line: 3)),
         ("A b: c\r\n", .badName(line: 2)), (": b\r\n", .badName(line: 2)),
         (" : b\r\n", .folded(line: 2)), ("secret\r\n", .badName(line: 2)),
     ])

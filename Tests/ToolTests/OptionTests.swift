@@ -99,8 +99,8 @@ import Testing
         usage(
             "sse-encode", "--done-event end=",
             "option '--done-event': expected NAME=DATA, not 'end='"),
-        .decode("durations add up", "-d --max-wait 1h30m", "", output: ""),
-        .decode("a bare number is seconds", "-d --max-wait 0.5", "", output: ""),
+        .decode("durations add up", "-d --reorder .n --max-wait 1h30m", "", output: ""),
+        .decode("a bare number is seconds", "-d --reorder .n --max-wait 0.5", "", output: ""),
     ]
 
     @Test(arguments: ["sse-encode", "sse-decode", "stream-sample", "stream-batch", "ws-cat"])

@@ -117,7 +117,8 @@ import Testing
 
     /// A page sees it, and it is no place to resume behind.
     @Test func heartbeatThatIsAnEvent() throws {
-        let session = try start("sse-encode", "-d --id-seq --heartbeat 100ms --heartbeat-event alive")
+        let session = try start(
+            "sse-encode", "-d --id-seq --heartbeat 100ms --heartbeat-event alive")
         let beat = "event: alive\ndata: {}\n\n"
         #expect(session.wait { $0.text.hasPrefix(beat + beat) })
         session.write("1\n")
