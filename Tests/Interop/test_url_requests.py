@@ -439,8 +439,9 @@ class Answers(Files):
     def test_no_errors_in_a_stream(self):
         done = {"type": "response.completed", "response": {"error": None, "object": "response"}}
         tool = {"type": "response.mcp_call.failed", "error": None}
-        for data, type in [(done, None), (tool, "response.mcp_call.failed"), ({"error": False}, None),
-                           ({"type": "x", "errors": 1}, None), ('"error"', None), ("{", None),
+        for data, type in [(done, None), (tool, "response.mcp_call.failed"),
+                           ({"error": False}, None), ({"type": "x", "errors": 1}, None),
+                           ('"error"', None), ("{", None),
                            ({"a": {"error": 1}}, None), ({"type": {"error": 1}}, None)]:
             sent = data if isinstance(data, str) else json.dumps(data)
             with self.subTest(sent), web([stream(event(sent, type=type))]) as seen:
@@ -798,8 +799,8 @@ class JSONAnswers(Files):
 
     def test_a_watch_that_ends(self):
         """Kubernetes ends a watch after minutes: it is asked for again where that is wanted."""
-        with web([reply("200 OK", b'{"a":1}\n', type=JSON), reply("200 OK", b'{"a":2}\n', type=NDJSON),
-                  none]) as seen:
+        with web([reply("200 OK", b'{"a":1}\n', type=JSON),
+                  reply("200 OK", b'{"a":2}\n', type=NDJSON), none]) as seen:
             done = decode("--reconnect", "always", seen.url)
         self.assertEqual((values(done.records), seen.count), ([{"a": 1}, {"a": 2}], 3))
 
@@ -1006,7 +1007,8 @@ class TLS(unittest.TestCase):
         pair = self.authority.issue("client")
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         for kept in [self.authority.certificate, *pair]:
-            for broken in ["gone", "empty", "half"]:
+            # Of authorities, libcurl keeps what it has read.
+            for broken in ["gone", "empty", "half"][:3 if kept in pair else 1]:
                 files = [folder / Path(each).name for each in [self.authority.certificate, *pair]]
                 for file, each in zip(files, [self.authority.certificate, *pair]):
                     file.write_bytes(Path(each).read_bytes())
@@ -1027,9 +1029,7 @@ class TLS(unittest.TestCase):
                                  "--all", seen.url) as tool:
                     retries = 0
                     while retries < 3:
-                        line = tool.output.readline()
-                        self.assertTrue(line, tool.status() and tool.errors)
-                        retries += json.loads(line).get("connection") == "retrying"
+                        retries += tool.record().get("connection") == "retrying"
                     self.assertEqual(seen.count, 1)
                     victim.write_bytes(whole)
                     self.assertEqual(tool.status(), 0, tool.errors)

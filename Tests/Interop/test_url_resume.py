@@ -18,8 +18,8 @@ from pathlib import Path
 
 from faults import resting
 from peers import ENVIRONMENT, PATIENCE_SECONDS, reserved, seed, unanswered, until
-from sse_peers import (IDLE, Files, chunks, cut, decode, decoding, each_of, event, hangs_up, held,
-                       none, record, reply, resets, silence, stream, web)
+from sse_peers import (IDLE, SOON, Files, chunks, cut, decode, decoding, each_of, event, hangs_up,
+                       held, none, record, reply, resets, silence, stream, web)
 
 JSON = "application/json"
 
@@ -391,7 +391,7 @@ class Attempts(Files):
         """What lacks is said; it passes."""
         with web(none) as seen:
             command = ["bash", "-c", 'ulimit -n 12; exec "$@"', "-", "sse-decode", "--retries", "1",
-                       "--no-progress", "--backoff", "1ms..20ms", *[f"{seen.url}{each}" for each in range(30)]]
+                       *SOON, *[f"{seen.url}{each}" for each in range(30)]]
             done = subprocess.run(command, capture_output=True, env=ENVIRONMENT,
                                   timeout=PATIENCE_SECONDS)
         self.assertIn(b"Too many open files", done.stderr)
