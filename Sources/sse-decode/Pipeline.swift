@@ -310,6 +310,7 @@ struct Pipeline: ~Copyable {
         let now = monotonicNanoseconds()
         try rejectAbandoned(atEnd: false, now: now, &run)
         release(&run, now: now)
+        noteEnd(nil, run.output)
     }
 
     /// The server tells an id with the event that has it, so that the place to go on at is before
