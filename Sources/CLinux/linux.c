@@ -382,3 +382,12 @@ int clinux_unacknowledged(int fd) {
 }
 
 char *const *clinux_environment(void) { return environ; }
+
+static int lock_byte(int fd, int64_t offset, short type) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int clinux_lock_byte(int fd, int64_t offset) { return lock_byte(fd, offset, F_WRLCK); }
+
+int clinux_unlock_byte(int fd, int64_t offset) { return lock_byte(fd, offset, F_UNLCK); }

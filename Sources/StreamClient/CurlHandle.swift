@@ -3,7 +3,8 @@ import CCurl
 /// What libcurl allocates for a connection, or for one request after the other.
 struct CurlHandle: ~Copyable {
     let easy: UnsafeMutableRawPointer
-    let multi: UnsafeMutableRawPointer
+    /// Has the connections.
+    private(set) var multi: UnsafeMutableRawPointer
     /// What the library says of an error.
     private let text: UnsafeMutablePointer<CChar>
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
@@ -31,6 +32,14 @@ struct CurlHandle: ~Copyable {
         lists = []
         text.pointee = 0
         ccurl_set_error_buffer(easy, text)
+    }
+
+    /// Closes all connections. Behind `reset`.
+    mutating func disconnect() throws(TransportError) {
+        precondition(!isStarted)
+        guard let other = ccurl_multi_init() else { throw Self.noMemory }
+        ccurl_multi_cleanup(multi)
+        multi = other
     }
 
     deinit {

@@ -8,6 +8,8 @@ package struct HTTPRequest: Sendable {
     /// Header fields, all but those that the transport makes itself (Host, Content-Length).
     package var fields: [(name: String, value: String)]
     package var body: [UInt8]?
+    /// The server is one that the client's certificate was given for.
+    package var showsCertificate = true
 
     package init(
         url: ClientURL, method: String = "GET", fields: [(name: String, value: String)] = [],

@@ -28,6 +28,7 @@ package struct HTTPTransfer: ~Copyable {
     private let sink: UnsafeMutablePointer<ccurl_sink>
     private var place = ""
     private var hasHead = false
+    private var hasReadJar = false
     /// The library was called and found nothing to do: wait for it.
     private var isIdle = false
     package private(set) var isActive = false
@@ -55,6 +56,8 @@ package struct HTTPTransfer: ~Copyable {
         let url = request.url
         place = url.authority
         end()
+        var options = options
+        if !request.showsCertificate { (options.cert, options.key) = (nil, nil) }
         let proxy = options.unixSocket == nil ? Proxy(options, for: url) : nil
         let setup = CurlSetup(
             purpose: .request, options: options, url: url, proxy: proxy, place: place)
@@ -75,6 +78,13 @@ package struct HTTPTransfer: ~Copyable {
         var lines = ["Expect:"]
         var cookies: String?
         for (name, value) in request.fields {
+            // Whatever it came from: behind a line break stands another field, or a request.
+            guard name.isToken, value.utf8.allSatisfy({ $0 >= 32 && $0 != 127 || $0 == 9 }) else {
+                throw TransportError(
+                    .configuration,
+                    "\(place): a header field\(name.isToken ? " \(name)" : "") cannot be sent:"
+                        + " it has a control character")
+            }
             // The library adds those of the jar.
             if name.isEqualIgnoringCase("Cookie") {
                 cookies = value
@@ -103,7 +113,9 @@ package struct HTTPTransfer: ~Copyable {
         ]
         if let cookies { codes.append(handle.set(CURLOPT_COOKIE, cookies)) }
         if let jar {
-            codes.append(handle.set(CURLOPT_COOKIEFILE, jar))
+            // Once, for the cookies stay: a reset of libcurl 7.88 loses the list of files.
+            if !hasReadJar { codes.append(handle.set(CURLOPT_COOKIEFILE, jar)) }
+            hasReadJar = true
             codes.append(handle.set(CURLOPT_COOKIEJAR, jar))
         }
         if let code = codes.first(where: { $0 != CURLE_OK && $0 != CURLE_UNKNOWN_OPTION }) {
@@ -200,5 +212,12 @@ package struct HTTPTransfer: ~Copyable {
         isActive = false
         if jar != nil { ccurl_set_text(handle.easy, CURLOPT_COOKIELIST, "FLUSH") }
         handle.reset()
+    }
+
+    /// Ends the request, and every connection with it: something is wrong with one of them. That of
+    /// HTTP/2 would outlive a request that nobody answers.
+    package mutating func abandon() throws(TransportError) {
+        end()
+        try handle.disconnect()
     }
 }

@@ -26,6 +26,14 @@ extension RequestOptions {
         url.isSameOrigin(as: original) ? try fields(for: original) : []
     }
 
+    /// What may go to a server that the user did not name these for: what .netrc has for it.
+    package var forAnotherOrigin: RequestOptions {
+        var own = RequestOptions()
+        own.netrc = netrc
+        own.netrcFile = netrcFile
+        return own
+    }
+
     private func fields(for url: ClientURL) throws -> [Field] {
         var fields = try headerFields()
         if let value = try authorization(for: url) {

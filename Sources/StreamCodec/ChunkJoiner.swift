@@ -16,6 +16,8 @@ package struct ChunkJoiner {
     private struct Piece {
         var raw: [UInt8]
         var contents: Range<Int>
+        /// Counts the chunks of its message as they come.
+        var turn: Int
     }
 
     private struct Message {
@@ -27,6 +29,8 @@ package struct ChunkJoiner {
         var size = 0
         /// It was too large: the rest of its chunks is left out with it.
         var isRefused = false
+        /// When its last chunk came.
+        var time: UInt64
 
         /// The chunks that came, in their order, as the lines of the event's data.
         var incomplete: Event {
@@ -57,16 +61,22 @@ package struct ChunkJoiner {
         }
     }
 
-    /// Incomplete messages, the oldest first, by the id that their chunks name.
+    /// Incomplete messages, by the id that their chunks name; first the one that has waited for
+    /// the longest time.
     private var open: [(id: [UInt8], message: Message)] = []
     /// Messages that were given up since the last `takeAbandoned`.
     private var abandoned: [Event] = []
     private let limit: Int
     private let maxSize: Int
     private let maxDepth: Int
+    private let maxWait: UInt64
 
-    /// Keeps at most `limit` incomplete messages of at most `maxSize` bytes each.
-    package init(limit: Int, maxSize: Int, maxDepth: Int = JSON.defaultMaxDepth) {
+    /// Keeps at most `limit` incomplete messages of at most `maxSize` bytes each, and no longer
+    /// than `maxWait` behind their last chunk, in the unit of `now` below.
+    package init(
+        limit: Int, maxSize: Int, maxDepth: Int = JSON.defaultMaxDepth, maxWait: UInt64 = .max
+    ) {
+        self.maxWait = maxWait
         self.limit = limit
         self.maxSize = maxSize
         self.maxDepth = maxDepth
@@ -74,6 +84,20 @@ package struct ChunkJoiner {
 
     /// No message is incomplete.
     package var isEmpty: Bool { open.isEmpty }
+
+    /// When `takeAbandoned` will give up a message that gets no more chunks.
+    package var deadline: UInt64? {
+        open.first.map {
+            let (time, isNever) = $0.message.time.addingReportingOverflow(maxWait)
+            return isNever ? .max : time
+        }
+    }
+
+    /// Forgets what is incomplete: it was another sender's. How many messages that is.
+    package mutating func restart() -> Int {
+        defer { open = [] }
+        return open.count
+    }
 
     private static let keys = ["type", "id", "seq", "total", "data"]
     private static let paths = keys.map { key in
@@ -86,7 +110,7 @@ package struct ChunkJoiner {
 
     /// Takes an event in; `data` is its data.
     package mutating func take(
-        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, line: Int
+        _ fields: EventFields, _ data: UnsafeBufferPointer<UInt8>, line: Int, now: UInt64 = 0
     ) -> Result {
         guard unsafe data.first == UInt8(ascii: "{"), let members = unsafe members(of: data),
             let type = members[0], unsafe data.slice(type).isEqual(to: "\"chunk\"")
@@ -114,8 +138,8 @@ package struct ChunkJoiner {
             return .invalid("chunk \(seq + 1) of \(total) came without those before")
         }
         let event = Event(fields: fields, data: [], line: line)
-        let piece = unsafe Piece(raw: [UInt8](data), contents: contents)
-        return add(piece, size: unescaped.count, seq, of: total, to: key, event)
+        let piece = unsafe Piece(raw: [UInt8](data), contents: contents, turn: 0)
+        return add(piece, size: unescaped.count, seq, of: total, to: key, event, now)
     }
 
     /// The id of the message whose chunks name none: no JSON text.
@@ -149,50 +173,62 @@ package struct ChunkJoiner {
     }
 
     private mutating func add(
-        _ piece: Piece, size: Int, _ seq: Int, of total: Int, to id: [UInt8], _ event: Event
+        _ piece: Piece, size: Int, _ seq: Int, of total: Int, to id: [UInt8], _ event: Event,
+        _ now: UInt64
     ) -> Result {
-        var index = open.firstIndex { $0.id == id }
-        if let known = index {
-            let message = open[known].message
-            if message.isRefused && seq != 0 {
-                if seq == total - 1 { open.remove(at: known) }
+        var message = Message(event: event, total: total, time: now)
+        if let index = open.firstIndex(where: { $0.id == id }) {
+            let known = open.remove(at: index).message
+            if known.isRefused && seq != 0 {
+                if seq < total - 1 { open.append((id, known)) }
                 return .incomplete
             }
-            // Its first chunk again: the sender began this message anew.
-            if message.total != total || message.isRefused
-                || (seq == 0 && message.pieces[0] != nil)
-            {
+            if known.total != total || known.isRefused || (seq == 0 && known.pieces[0] != nil) {
                 abandon(known)
-                index = nil
-            } else if message.pieces[seq] != nil {
-                return .incomplete
+            } else if let old = known.pieces[seq], old.raw != piece.raw {
+                message = divide(known, at: old, message)
+            } else {
+                message = known
             }
+        } else if open.count == limit {
+            abandon(open.removeFirst().message)
         }
-        if index == nil {
-            if open.count == limit { abandon(0) }
-            open.append((id, Message(event: event, total: total)))
-        }
-        let place = index ?? open.count - 1
-        open[place].message.pieces[seq] = piece
-        open[place].message.size += size
-        if let eventID = event.fields.id { open[place].message.event.fields.id = eventID }
-        if open[place].message.size > maxSize {
-            open[place].message.isRefused = true
-            open[place].message.pieces = [:]
+        message.time = now
+        defer { if message.pieces.count < total { open.append((id, message)) } }
+        if message.pieces[seq] != nil { return .incomplete }
+        var piece = piece
+        piece.turn = (message.pieces.values.map(\.turn).max() ?? 0) + 1
+        message.pieces[seq] = piece
+        message.size += size
+        if let eventID = event.fields.id { message.event.fields.id = eventID }
+        if message.size > maxSize {
+            message.isRefused = true
+            message.pieces = [:]
             return .invalid("the chunks make more than \(maxSize) bytes (see --max-line)")
         }
-        if open[place].message.pieces.count < total { return .incomplete }
-        return .complete(open.remove(at: place).message.whole)
+        return message.pieces.count < total ? .incomplete : .complete(message.whole)
     }
 
-    private mutating func abandon(_ index: Int) {
-        let message = open.remove(at: index).message
+    /// Another chunk came in the place of one: the sender numbers its messages anew. Those behind
+    /// that one are of the new message, for a sender begins with the first.
+    private mutating func divide(_ known: Message, at old: Piece, _ new: Message) -> Message {
+        var (before, behind) = (known, new)
+        behind.pieces = known.pieces.filter { $0.value.turn > old.turn }
+        before.pieces = known.pieces.filter { $0.value.turn <= old.turn }
+        behind.size = behind.pieces.values.reduce(0) { $0 + $1.contents.count }
+        abandon(before)
+        return behind
+    }
+
+    private mutating func abandon(_ message: Message) {
         if !message.isRefused { abandoned.append(message.incomplete) }
     }
 
-    /// Messages that were given up because newer ones took their place; with `atEnd` also those
-    /// that are still incomplete. The data of each are the chunks that came, a line each.
-    package mutating func takeAbandoned(atEnd: Bool = false) -> [Event] {
+    /// Messages that were given up because newer ones took their place, or no chunk came for too
+    /// long; with `atEnd` also those that are still incomplete. The data of each are the chunks
+    /// that came, a line each.
+    package mutating func takeAbandoned(atEnd: Bool = false, now: UInt64 = 0) -> [Event] {
+        while let deadline, now >= deadline { abandon(open.removeFirst().message) }
         if atEnd {
             abandoned += open.filter { !$0.message.isRefused }.map(\.message.incomplete)
             open = []

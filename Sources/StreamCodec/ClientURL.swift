@@ -179,6 +179,21 @@ extension ClientURL {
         target += "\(URLText.component(name))=\(URLText.component(value))"
     }
 
+    /// Appends a parameter in place of those of the same name.
+    package mutating func setQuery(name: String, value: String) {
+        let parts = target.utf8.split(
+            separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 {
+            let own = URLText.component(name)
+            let kept = parts[1].split(separator: UInt8(ascii: "&"))
+                .map { String(decoding: $0, as: UTF8.self) }
+                .filter { $0 != own && !$0.hasPrefix(own + "=") }
+            target = String(decoding: parts[0], as: UTF8.self)
+            if !kept.isEmpty { target += "?" + kept.joined(separator: "&") }
+        }
+        addQuery(name: name, value: value)
+    }
+
     /// True when both lead to the same server in the same way. Credentials for one must not go
     /// to the other where this is false.
     package func isSameOrigin(as other: ClientURL) -> Bool {

@@ -25,6 +25,7 @@ private struct FileIdentity: Equatable {
         let isThere = stat(path, &status) == 0
         if !isThere {
             guard errno == ENOENT else { return nil }
+            let path = fileName(path)
             let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
             let directory = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
             guard stat(directory, &status) == 0 else { return nil }

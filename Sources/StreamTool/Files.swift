@@ -61,8 +61,8 @@ func endBySignal(_ number: Int32) -> Never {
 }
 
 /// Replaces a file so that a reader sees the old contents or the new, never half. A symbolic
-/// link stays, and what is no regular file (a FIFO, a terminal) is written to, as is what
-/// standard output or error goes to.
+/// link stays, also one that leads to nothing yet, and what is no regular file (a FIFO, a terminal)
+/// is written to, as is what standard output or error goes to.
 ///
 /// `isDurable`: it outlives a power failure. `mode` is that of a file that is new.
 package func replaceFile(
@@ -79,7 +79,7 @@ package func replaceFile(
         try write(&queue, to: path, flags: O_WRONLY)
         return
     }
-    let target = realPath(path) ?? path
+    let target = fileName(path)
     let temporary = "\(target).\(getpid()).tmp"
     // A process of the same number may have left one behind; a link must not lead elsewhere.
     unlink(temporary)
@@ -106,11 +106,41 @@ private func standardDescriptor(of file: stat) -> Int32? {
     }
 }
 
-/// Where the path leads behind all links, or nil when there is nothing.
+/// The path goes where standard output goes.
+package func isStandardOutput(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && standardDescriptor(of: status) == 1
+}
+
+/// A file's own name behind all symbolic links, also of one that is not there yet; absolute as soon
+/// as its directory is there.
+package func fileName(_ path: String) -> String {
+    var path = path
+    // As many links as Linux follows.
+    for _ in 0..<40 {
+        if let resolved = realPath(path) { return resolved }
+        guard let target = linkTarget(path) else { break }
+        let directory = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? ""
+        path = target.utf8.first == UInt8(ascii: "/") ? target : directory + target
+    }
+    let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+    let name = end.map { path[path.utf8.index(after: $0)...] } ?? path[...]
+    guard let directory = realPath(end.map { String(path[...$0]) } ?? ".") else { return path }
+    return directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+}
+
+/// Nil when there is nothing.
 private func realPath(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
     return String(cString: resolved)
+}
+
+private func linkTarget(_ path: String) -> String? {
+    var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(path, &bytes, bytes.count)
+    guard count > 0 else { return nil }
+    return String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 private func write(

@@ -12,6 +12,8 @@ package struct Output: ~Copyable {
     private var compressed = ByteQueue()
     private var deflater: GzipDeflater?
     private var isFinished = false
+    /// It goes behind the end of a file, where nothing needs no gzip member.
+    private var isAppended = false
     /// Something was compressed that a reader cannot inflate yet.
     private var needsSync = false
     private let report: Report
@@ -48,13 +50,40 @@ package struct Output: ~Copyable {
 
     /// What is written goes behind the end of a file, which is made when there is none, instead of
     /// to standard output. Its descriptor is 1 from now on.
-    package mutating func append(to path: String) throws {
+    ///
+    /// As long as the process runs, the file is not for one that needs it `alone`, nor for any
+    /// other when this one does.
+    package mutating func append(to path: String, alone: Bool = false) throws {
         let descriptor = clinux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         guard descriptor >= 0, dup2(descriptor, 1) == 1 else {
             throw Failure(.cannotCreate, errno: errno, path)
         }
         close(descriptor)
         name = path
+        isAppended = true
+        var status = stat()
+        guard fstat(1, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+        // Members of two processes would be torn into each other.
+        try lock(alone: alone || isCompressed)
+        if isCompressed {
+            if try endLastMember(of: path) {
+                report.warn("\(path): its last gzip member had no end, which it has now")
+            }
+        } else if try beginsAsGzip(path) {
+            throw Failure(
+                .badConfiguration,
+                "\(path): gzip, behind which nobody could read lines (see --gzip)")
+        }
+    }
+
+    private func lock(alone: Bool) throws {
+        if flock(1, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 { return }
+        let code = errno
+        if code == EWOULDBLOCK {
+            throw Failure(.cannotCreate, "\(name): another process appends to it")
+        }
+        // Some file systems have no locks.
+        if alone { throw Failure(.cannotCreate, errno: code, name) }
     }
 
     /// What diagnostics call where it goes.
@@ -100,6 +129,7 @@ package struct Output: ~Copyable {
     package mutating func finish() throws {
         if isFinished { return }
         isFinished = true
+        if isAppended && buffer.isEmpty && compressed.isEmpty && report.outputBytes == 0 { return }
         try write(.finish)
     }
 

@@ -7,36 +7,67 @@ struct Asking {
     private static let maxRedirects = 10
 
     private let settings: DecodeOptions
+    /// What is sent with it that may be secret.
+    private let own: RequestOptions
     /// Where the command line points to.
     let url: ClientURL
     /// The request is a poll.
     let isPoll: Bool
+    /// The server is the one that the user's secrets are for.
+    private let isTrusted: Bool
     private var request: HTTPRequest?
     private var redirects = 0
 
-    init(_ settings: DecodeOptions, _ url: ClientURL, isPoll: Bool) {
+    /// `stream` is the stream that a poll stands in for, whose server the user's secrets are for.
+    init(
+        _ settings: DecodeOptions, _ url: ClientURL, isPoll: Bool, for stream: ClientURL? = nil
+    ) {
         self.settings = settings
         self.url = url
         self.isPoll = isPoll
+        isTrusted =
+            settings.follow.trustsPoll || stream.map { url.isSameOrigin(as: $0) } ?? true
+        own = isTrusted ? settings.request : settings.request.forAnotherOrigin
     }
 
     /// A new request; secrets and the body are read anew. `id` is the last event id, or the cursor.
     mutating func begin(id: [UInt8]?) throws -> HTTPRequest {
         redirects = 0
-        var (url, fields) = try settings.request.resolved(for: url)
+        var (url, fields) = try own.resolved(for: url)
         let id = id.flatMap { $0.isEmpty ? nil : $0 }
-        let text = id.map { String(decoding: $0, as: UTF8.self) }
-        if let name = isPoll ? settings.follow.pollParameter : settings.follow.idParameter, let text
-        {
-            url.addQuery(name: name, value: text)
+        if let id {
+            let text = String(decoding: id, as: UTF8.self)
+            if isPoll {
+                // The last poll's place may stand there, or where the user has them begin.
+                url.setQuery(name: settings.follow.pollParameter, value: text)
+            } else if let name = settings.follow.idParameter {
+                url.addQuery(name: name, value: text)
+            }
         }
-        let body = isPoll ? nil : try self.body()
-        fields = complete(fields, hasBody: body != nil, lastEventID: isPoll ? nil : text)
-        let request = HTTPRequest(
+        let body = isPoll ? nil : try settings.body()
+        fields = complete(
+            fields, hasBody: body != nil, lastEventID: isPoll ? nil : id.map(Self.fieldValue))
+        var request = HTTPRequest(
             url: url, method: isPoll ? "GET" : settings.follow.effectiveMethod, fields: fields,
             body: body)
+        request.showsCertificate = isTrusted
         self.request = request
         return request
+    }
+
+    /// An id as the value of a field, where no control character can be (RFC 9110, section 5.5):
+    /// percent-encoded. A stream cannot make an id with a line break, but a poll or a file can.
+    private static func fieldValue(_ id: [UInt8]) -> String {
+        var queue = ByteQueue()
+        for byte in id {
+            if byte >= 32 && byte != 127 || byte == 9 {
+                queue.append(byte)
+            } else {
+                queue.append(string: byte < 16 ? "%0" : "%")
+                queue.append(string: String(byte, radix: 16, uppercase: true))
+            }
+        }
+        return String(decoding: queue.bytes, as: UTF8.self)
     }
 
     /// The request that a redirect leads to: RFC 9110, section 15.4.
@@ -66,8 +97,9 @@ struct Asking {
         }
         let id = old.fields.first { $0.name == "Last-Event-ID" }?.value
         next.fields = complete(
-            try settings.request.redirected(to: next.url, from: url), hasBody: next.body != nil,
+            try own.redirected(to: next.url, from: url), hasBody: next.body != nil,
             lastEventID: id)
+        next.showsCertificate = isTrusted && next.url.isSameOrigin(as: url)
         request = next
         return next
     }
@@ -94,11 +126,5 @@ struct Asking {
         case .jsonStream: return "application/json"
         case .jsonSequence: return "application/json-seq"
         }
-    }
-
-    private func body() throws -> [UInt8]? {
-        guard let body = settings.follow.body else { return nil }
-        guard body.utf8.first == UInt8(ascii: "@") else { return Array(body.utf8) }
-        return try settings.request.files.contents(String(body.dropFirst()), limit: 64 << 20)
     }
 }

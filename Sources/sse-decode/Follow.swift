@@ -32,14 +32,22 @@ struct Follower {
     init(_ run: inout Run<DecodeOptions>) throws {
         settings = run.settings
         let plan = try settings.plan(run.operands)
-        if let file = settings.outputFile { try run.output.append(to: file) }
+        let state = try settings.follow.stateFile.map {
+            try StateFile($0, maxDepth: run.settings.common.maxDepth)
+        }
+        if let file = settings.outputFile {
+            try run.output.append(to: file, alone: settings.follow.isExactlyOnce)
+        }
         if settings.connect.isInsecure {
             run.report.warn("--insecure: the peer's certificate is not verified")
         }
         sources = try plan.streams.map {
             try Source(run.settings, name: $0.name, stream: $0.stream, poll: $0.poll)
         }
-        checkpoint = try Checkpoint(settings, names: plan.streams.map(\.name))
+        if let state {
+            let keys = try settings.keys(of: plan.streams)
+            checkpoint = try Checkpoint(state, settings, keys, run.report)
+        }
         for (index, source) in sources.enumerated() {
             let kept = checkpoint?.id(of: index)
             let given = settings.follow.lastEventID.map { [UInt8]($0.utf8) }
@@ -156,6 +164,7 @@ struct Follower {
         }
         try files?.pipeline.flush(&run)
         try drain(&run)
+        try checkpoint?.end()
         try keepPlace(run.output, force: true)
         // A follower that is told to stop has done its work.
         if isStopped() { run.report.isComplete = run.output.waiting == 0 }

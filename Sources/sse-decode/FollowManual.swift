@@ -19,6 +19,9 @@ private let resuming = #"""
     There is none while no id is known, nor once the stream has set it back to nothing.
     An event that was not complete is dropped; the next answer begins anew.
     Comments count as signs of life.
+    A server that gives them at regular times, at least 5 seconds apart, shows by that how long
+    silence may last.
+    What follows a failure goes over a new connection.
     .Pp
     It is over when the marker of
     .Fl Fl until
@@ -40,6 +43,13 @@ private let resuming = #"""
     beginning: once such an event came, a broken answer ends with exit 69, unless
     .Fl Fl reconnect Ns = Ns Cm lost
     asks for it all again.
+    .Pp
+    Half a message of
+    .Fl Fl join-chunks
+    is dropped with its connection, and the stream asked for behind the last id before it.
+    A control character in an id, which only the answer to a poll or a file can have, is
+    percent-encoded in
+    .Li Last-Event-ID .
     .Ss How long it waits
     A random time up to the first value of
     .Fl Fl backoff ,
@@ -60,18 +70,27 @@ private let resuming = #"""
     with it.
     A GET is tried again for as long as it takes, any other request 10 times.
     Redirects are followed with each attempt from the URL as it was given; another origin gets
-    neither credentials nor fields of
+    neither credentials, nor fields of
     .Fl Fl header ,
+    nor the certificate of
+    .Fl Fl cert ,
     and none is followed from TLS to plain text.
     .Ss From one run to the next
     .Fl Fl state
-    keeps the last event id, in a line for each URL:
+    keeps the last event id, in a line for each request:
     .Bd -literal -offset indent
     {"url":"https://feed.example.com/events","last_event_id":"42"}
     .Ed
     .Pp
-    The URL stands there without credentials and without the values of its query.
-    Lines of other URLs stay.
+    The URL stands there without credentials and without the values of its query; where these, a
+    method, a body or the name of a user make it another request, a hash of all of that is in
+    .Va request .
+    A secret that is in a file may change: it is known by the name of the file.
+    Lines of other requests stay, also those of runs that have the same file at the same time; a
+    line is for one run, though, and locked by means of
+    .Pa FILE.lock
+    beside it, which stays.
+    The file is written before anything is asked for, so that one that cannot be is told at once.
     An id is kept once all up to its event was written to the output, which is not to say that
     a reader of a pipe has dealt with it.
     The file is replaced as a whole, and on the disk before it has its name: at most every
@@ -89,15 +108,31 @@ private let resuming = #"""
     .Fl Fl exactly-once
     also keeps how long the file of
     .Fl Fl output
-    was behind the event with that id, and has that much of it on the disk before.
-    The next run cuts off what stands behind that length, and asks for it again.
+    was behind the event with that id, and has that much of it on the disk before:
+    .Bd -literal -offset indent
+    {"url":"...","last_event_id":"42","output":"/var/lib/feed/feed.jsonl"}
+    {"output":"/var/lib/feed/feed.jsonl","length":588895,"end":588895,"head":"...","tail":"..."}
+    .Ed
+    .Pp
+    The next run of a killed one cuts off what stands behind that length, and asks for it again.
+    It refuses with exit status 78, and touches nothing, when the ids belong to another output,
+    when the file has other bytes before that length
+    .Po Va head
+    and
+    .Va tail
+    are XXH64 of the first 4 KiB and the last 64 KiB of them
+    .Pc ,
+    or when something was appended behind a run that ended in order, at
+    .Va end .
     So a kill at any moment leaves neither a gap nor a duplicate in the file; the events of the
     last
     .Fl Fl state-interval
     may vanish from it until they come again, and who reads the file meanwhile may see them twice.
     With several URLs, this is kept whenever all of them are behind an event with an id.
     Runs of other URLs may use both files in turn.
-    The file is for one run at a time, which locks it.
+    The file is for one run at a time, which locks it; runs without
+    .Fl Fl exactly-once
+    are refused meanwhile, too.
     It must not become shorter between runs, nor be rotated unless the state is put away with it.
     .Pp
     None of this makes up for what the server does not do.
@@ -107,46 +142,6 @@ private let resuming = #"""
     What has an id that came before,
     .Fl Fl dedup
     drops, the event with the last id of the run before included.
-
-    """#
-
-private let polling = #"""
-    .Sh POLLING
-    Some proxies hold a stream back until it ends.
-    When two connections in a row bring a head and then nothing for
-    .Fl Fl idle-timeout ,
-    the URL of
-    .Fl Fl poll
-    is polled instead, or, when the stream's path ends in
-    .Pa /events ,
-    .Pa /poll
-    beside it.
-    After
-    .Fl Fl poll-for
-    the stream is tried again.
-    With
-    .Fl Fl poll
-    and no stream, that is all that is done.
-    .Pp
-    A poll is a GET whose parameter
-    .Fl Fl poll-param
-    .Pq Li since
-    is the last event id, once there is one.
-    The answer is an array or lines of JSON.
-    An element that is an event record, with
-    .Va data ,
-    is that event; any other is the data of one.
-    What stands at
-    .Fl Fl poll-cursor
-    .Pq Li .id
-    is its id, so that stream and polls go on behind each other.
-    The next poll follows at once; behind an answer without events, which 204 is too, not before
-    the first value of
-    .Fl Fl backoff
-    has passed since the last.
-    A poll that is not answered for
-    .Fl Fl idle-timeout
-    has stalled, so that this must be longer than the server makes a poll wait.
 
     """#
 

@@ -37,8 +37,14 @@ struct FollowOptions {
     var retries: Int?
     var retryStatuses = RetryStatuses.standard
     var resetAfter: UInt64 = 10_000_000_000
-    /// Nil: 45 s, or 10 min for a request that is not just asking.
+    /// Nil: as below.
     var idleTimeout: UInt64?
+    /// How long nothing may come from a stream before the server has shown a rhythm: 5 min.
+    static let idle: UInt64 = 300_000_000_000
+    /// How long the head of an answer, or the answer to a poll, may take: 45 s.
+    static let answerIdle: UInt64 = 45_000_000_000
+    /// Both, for a request that is not just asking: 10 min.
+    static let longIdle: UInt64 = 600_000_000_000
     var maxTime: UInt64?
     var notifies = false
 
@@ -47,6 +53,7 @@ struct FollowOptions {
     var pollCursor: JSONPath?
     var pollParameter = "since"
     var pollFor: UInt64 = 300_000_000_000
+    var trustsPoll = false
 
     /// The method, when nobody named one.
     var effectiveMethod: String { method ?? (body == nil ? "GET" : "POST") }
@@ -59,8 +66,6 @@ struct FollowOptions {
 
     /// Attempts behind one another that may fail.
     var maxRetries: Int { retries ?? (isSafe ? .max : 10) }
-
-    var idleLimit: UInt64 { idleTimeout ?? (isSafe ? 45_000_000_000 : 600_000_000_000) }
 
     /// Whether to ask again behind a connection that ended well, or was lost.
     func asksAgain(isLost: Bool) -> Bool {
@@ -169,8 +174,11 @@ var retryingOptions: OptionGroup<DecodeOptions> {
             .duration(
                 nil, "idle-timeout", { $0.follow.idleTimeout = $1 == 0 ? Value.never : $1 },
                 orZero: true,
-                "The stream has stalled when nothing comes for so long: it is asked for again (45s;"
-                    + " 10m for other requests than GET). With 0 it never has."),
+                "The stream has stalled when nothing comes for so long: it is asked for again."
+                    + " With 0 it never has. By default three times the longest pause that the"
+                    + " server made between signs of life, but at least 45s; 5m while there was"
+                    + " no such rhythm; 45s for the head of an answer; 10m for other requests"
+                    + " than GET."),
             .duration(
                 nil, "max-time", { $0.follow.maxTime = $1 == 0 ? nil : $1 }, orZero: true,
                 "End after so long, whatever happens; 0 sets no limit. A URL that had no answer by"
@@ -189,8 +197,12 @@ var pollingOptions: OptionGroup<DecodeOptions> {
             .string(
                 nil, "poll", "URL", { $0.follow.poll = $1 },
                 "Where events can be polled for: alone, or when the stream is withheld, that is has"
-                    + " twice brought a head and nothing for --idle-timeout. Without it /poll"
-                    + " beside a stream whose path ends in /events."),
+                    + " twice brought a head and nothing for --idle-timeout. Without it, where the"
+                    + " server says so in the head's field Stream-Poll."),
+            .set(
+                nil, "poll-trusted", { $0.follow.trustsPoll = true },
+                "Send credentials, header fields, --query and --cert also to a --poll URL of"
+                    + " another origin than the stream's."),
             .path(
                 nil, "poll-cursor", { $0.follow.pollCursor = $1 },
                 "Where in the last element of an answer the place to go on from is (.id)."),

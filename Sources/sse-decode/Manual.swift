@@ -80,7 +80,10 @@ let manual = Manual(
             + " else than a stream, with a JSON error, or with redirects that lead nowhere.",
         77: "Permission denied: status 401, 403 or 407, or a certificate that cannot be verified.",
         78: "What an option names cannot be used: a certificate, a key, a proxy, a file of --state"
-            + " that is none, or an output that is shorter than --state says.",
+            + " that is none or of another output, or an output that is not what --state knows, or"
+            + " behind which nobody could read what is appended.",
+        73: "A file cannot be written, or another process has it: that of --output, or the line in"
+            + " --state.",
     ],
     examples: [
         Example(

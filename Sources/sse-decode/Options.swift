@@ -50,6 +50,8 @@ package struct DecodeOptions: ToolSettings, ConnectSettings, RequestSettings {
     var late = Late.write
     /// How many incomplete messages are kept; nil for no --join-chunks.
     var joinChunks: Int?
+    /// Nanoseconds.
+    var joinWait: UInt64 = 30_000_000_000
     var get: JSONPath?
     var dispatchesAtEnd = false
 
@@ -107,7 +109,9 @@ private var outputOptions: OptionGroup<DecodeOptions> {
                     + " and data."),
             .file(
                 nil, "output", { $0.outputFile = $1 },
-                "Append to FILE instead of writing to standard output."),
+                "Append to FILE instead of writing to standard output. Others may append to it at"
+                    + " the same time, unless one of them has --gzip or --exactly-once. With --gzip"
+                    + " a member at its end that was cut off by a kill is completed first."),
             .set(
                 nil, "dispatch-eof", { $0.dispatchesAtEnd = true },
                 "Take the end of the input for the blank line that an unfinished last event"
@@ -192,6 +196,10 @@ private var orderOptions: OptionGroup<DecodeOptions> {
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut; also chunks without seq whose id counts"
                     + " from 1 to total, when they come in order. At most N incomplete messages are"
-                    + " kept (16); the oldest gives way and is rejected: its chunks, a line each."),
+                    + " kept (16); the one whose last chunk is the oldest gives way and is rejected:"
+                    + " its chunks, a line each."),
+            .duration(
+                nil, "join-wait", { $0.joinWait = $1 },
+                "How long --join-chunks waits for the next chunk of a message (30s)."),
         ])
 }

@@ -42,6 +42,9 @@ struct Pipeline: ~Copyable {
     /// The id of the last event, when it had one, and how many events behind it had none.
     private(set) var lastID: [UInt8]?
     private var behindLastID = 0
+    /// What `lastID` was before the last event, and before the chunks of incomplete messages.
+    private var previousID: [UInt8]?
+    private var idBeforeChunks: [UInt8]?
     /// The id of the last event that was not selected, while none was.
     private var passedID: [UInt8]?
     /// An event said that the stream failed: which, and what.
@@ -66,7 +69,9 @@ struct Pipeline: ~Copyable {
         recent = RecentKeys(limit: settings.dedup ?? 1)
         let common = settings.common
         joiner = settings.joinChunks.map {
-            ChunkJoiner(limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth)
+            ChunkJoiner(
+                limit: $0, maxSize: common.maxLine, maxDepth: common.maxDepth,
+                maxWait: settings.joinWait)
         }
         reorderer = Reorderer(
             window: settings.window, maxWait: settings.maxWait ?? 0, maxKeys: settings.byKeys)
@@ -102,6 +107,17 @@ struct Pipeline: ~Copyable {
         }
         if settings.all && settings.form != .records && settings.form != .json {
             throw UsageError("--all needs --records or --json")
+        }
+    }
+
+    /// What to ask for the stream behind: half a message comes again from its beginning.
+    var resumeID: [UInt8]? { joiner?.isEmpty == false ? idBeforeChunks : lastID }
+
+    /// An answer begins. What is incomplete came over another connection.
+    mutating func beginConnection(_ run: borrowing Run<DecodeOptions>) {
+        let count = joiner?.restart() ?? 0
+        if count > 0 {
+            run.report.warn("\(inputName): \(count) incomplete messages begin anew")
         }
     }
 
@@ -200,11 +216,13 @@ struct Pipeline: ~Copyable {
             run.report.dropped += 1
             return
         }
-        switch joiner?.take(fields, data, line: line) ?? .plain {
+        let isWhole = joiner?.isEmpty == true
+        let now = joiner == nil ? 0 : monotonicNanoseconds()
+        switch joiner?.take(fields, data, line: line, now: now) ?? .plain {
         case .plain:
             try order(fields, data, line, &run)
         case .incomplete:
-            break
+            if isWhole { idBeforeChunks = previousID }
         case .complete(let event):
             run.report.add(to: "messages_joined")
             try event.data.withUnsafeBufferPointer { data in
@@ -213,7 +231,7 @@ struct Pipeline: ~Copyable {
         case .invalid(let reason):
             try run.report.reject(Place(inputName, line: line), reason, raw: data)
         }
-        try rejectAbandoned(atEnd: false, &run)
+        try rejectAbandoned(atEnd: false, now: now, &run)
     }
 
     private mutating func order(
@@ -273,9 +291,9 @@ struct Pipeline: ~Copyable {
     }
 
     private mutating func rejectAbandoned(
-        atEnd: Bool, _ run: inout Run<DecodeOptions>
+        atEnd: Bool, now: UInt64 = 0, _ run: inout Run<DecodeOptions>
     ) throws {
-        for event in joiner?.takeAbandoned(atEnd: atEnd) ?? [] {
+        for event in joiner?.takeAbandoned(atEnd: atEnd, now: now) ?? [] {
             try event.data.withUnsafeBufferPointer { raw in
                 try run.report.reject(
                     Place(inputName, line: event.line), "chunks of a message are missing",
@@ -285,11 +303,17 @@ struct Pipeline: ~Copyable {
     }
 
     /// When `expire` is due.
-    var deadline: UInt64? { reorderer.deadline }
+    var deadline: UInt64? {
+        guard let joined = joiner?.deadline else { return reorderer.deadline }
+        return min(joined, reorderer.deadline ?? .max)
+    }
 
     /// What was held long enough goes.
     mutating func expire(_ run: inout Run<DecodeOptions>) throws {
-        release(&run, now: monotonicNanoseconds())
+        let now = monotonicNanoseconds()
+        try rejectAbandoned(atEnd: false, now: now, &run)
+        release(&run, now: now)
+        noteEnd(nil, run.output)
     }
 
     /// The server tells an id with the event that has it, so that the place to go on at is before
@@ -301,6 +325,7 @@ struct Pipeline: ~Copyable {
         {
             setMark(position)
         }
+        previousID = lastID
         if let id = fields.id {
             lastID = id
             behindLastID = 0

@@ -6,7 +6,7 @@ import StreamTool
 struct Plan {
     /// A stream, what is polled when it is withheld, or a poll alone.
     struct Stream {
-        /// The URL without what may be a secret: how it is called, and kept in --state.
+        /// The URL without what may be a secret: how it is called.
         var name: String
         var stream: ClientURL?
         var poll: ClientURL?
@@ -32,8 +32,7 @@ extension DecodeOptions {
                 continue
             }
             let stream = try url(operand.name)
-            let beside = try poll ?? Self.pollBeside(stream)
-            plan.streams.append(Plan.Stream(name: stream.redacted, stream: stream, poll: beside))
+            plan.streams.append(Plan.Stream(name: stream.redacted, stream: stream, poll: poll))
         }
         if plan.streams.isEmpty, let poll {
             plan.streams.append(Plan.Stream(name: poll.redacted, stream: nil, poll: poll))
@@ -62,17 +61,6 @@ extension DecodeOptions {
                     + " is verified without TLS")
         }
         return url
-    }
-
-    /// Where stream-serve has its long polling.
-    private static func pollBeside(_ stream: ClientURL) throws -> ClientURL? {
-        let path = stream.target.utf8.prefix { $0 != UInt8(ascii: "?") }
-        guard path.suffix(7).elementsEqual("/events".utf8) else { return nil }
-        do throws(URLError) {
-            return try stream.resolving("poll")
-        } catch {
-            return nil
-        }
     }
 
     private func check(_ plan: Plan) throws {

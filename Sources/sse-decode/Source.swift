@@ -29,7 +29,8 @@ final class Source {
     let settings: DecodeOptions
     var asking: Asking
     let stream: ClientURL?
-    let pollURL: ClientURL?
+    /// What --poll names, or the server.
+    var pollURL: ClientURL?
     var transfer: HTTPTransfer
     var reader: EventReader
     var pipeline: Pipeline
@@ -60,6 +61,11 @@ final class Source {
     /// When to try the stream again.
     var pollsUntil: UInt64 = .max
     var withheld = 0
+    /// There is something to poll, but not for us.
+    var isPollUseless = false
+    /// What the last request went on behind.
+    var askedBehind: [UInt8]?
+    var rhythm = Rhythm()
     /// When the last answer ended; nil while there was none.
     var closed: UInt64?
     var isFirst = true
@@ -110,7 +116,7 @@ final class Source {
         // What is to be inflated waits for room only; a refusal's body waits for its rest.
         if ended != nil || (inflater != nil && !raw.isEmpty) { return ([], 0) }
         let (descriptors, deadline) = transfer.wanted
-        let clock = min(lastByte + settings.follow.idleLimit, pipeline.deadline ?? .max)
+        let clock = min(lastByte + idleLimit, pipeline.deadline ?? .max)
         return (descriptors, min(clock, deadline ?? .max))
     }
 
@@ -127,14 +133,14 @@ final class Source {
             }
         } catch let error as TransportError {
             let reason = "\(name): \(error.message)"
-            guard passes(error) else { return fail(Failure(error.status, reason), &run) }
+            guard passes(error) else { return try fail(Failure(error.status, reason), &run) }
             do {
                 try again(reason, isLost: true, &run)
-            } catch let failure as Failure {
-                fail(failure, &run)
+            } catch let failure as Failure where failure.concernsPeer {
+                try fail(failure, &run)
             }
         } catch let failure as Failure where failure.concernsPeer {
-            fail(failure, &run)
+            try fail(failure, &run)
         }
     }
 
@@ -143,14 +149,19 @@ final class Source {
         error.isPassing || error.mayBeReplaced && wasAnswered
     }
 
+    /// How long nothing may come: what the user said, or what the server's rhythm says.
+    var idleLimit: UInt64 {
+        let follow = settings.follow
+        if let limit = follow.idleTimeout { return limit }
+        if !follow.isSafe && !isPolling { return FollowOptions.longIdle }
+        return isOpen && !isPolling ? rhythm.idleLimit : FollowOptions.answerIdle
+    }
+
     // MARK: Asking
 
     func begin(_ now: UInt64, _ run: inout Run<DecodeOptions>) throws {
         if isPolling && now >= pollsUntil, let stream {
-            isPolling = false
-            isNextPoll = false
-            withheld = 0
-            asking = Asking(settings, stream, isPoll: false)
+            leavePoll(for: stream)
             run.report.info("\(name): trying the stream again")
         }
         if !isNextPoll {
@@ -160,8 +171,9 @@ final class Source {
         let wasFirst = isFirst
         isFirst = false
         let request: HTTPRequest
+        askedBehind = pipeline.resumeID
         do {
-            request = try asking.begin(id: pipeline.lastID)
+            request = try asking.begin(id: askedBehind)
         } catch let failure as Failure where !wasFirst {
             // A file that was there before is being replaced, or comes back.
             return try again(failure.message, isLost: true, &run)
@@ -195,6 +207,7 @@ final class Source {
             let step = isPlain ? transfer.proceed(into: &queue) : transfer.proceed(into: &raw)
             let count = (isPlain ? queue.count : raw.count) - before
             if count > 0 {
+                if isOpen { rhythm.note(now - lastByte) }
                 lastByte = now
                 run.report.inputBytes += count
                 run.report.add(count, to: "bytes_received")
@@ -206,15 +219,15 @@ final class Source {
         switch phase {
         case .receiving: try inflate(&run)
         case .refused(let refusal):
-            let isLate = now >= lastByte + settings.follow.idleLimit
+            let isLate = now >= lastByte + idleLimit
             if ended != nil || isLate || raw.count > 4 * Self.shownBody {
                 return try refuse(refusal, &run)
             }
         case .waiting, .asking, .over: break
         }
-        if pipeline.isDone || pipeline.sawEnd { return finish(&run) }
+        if pipeline.isDone || pipeline.sawEnd { return try finish(&run) }
         if raw.isEmpty, let step = ended { return try end(step, now, &run) }
-        if ended == nil && now >= lastByte + settings.follow.idleLimit { try stall(&run) }
+        if ended == nil && now >= lastByte + idleLimit { try stall(&run) }
     }
 
     /// Takes the head when it came. True when that began another request, or ended this one.
@@ -233,7 +246,7 @@ final class Source {
         switch Answer(head, settings, isPoll: isPolling) {
         case .over:
             run.tell("closed", of: name, [("status", .number(status))])
-            finish(&run)
+            try finish(&run)
             return true
         case .redirect(let location):
             try start(try asking.follow(location, status: status), now, &run)
@@ -262,10 +275,12 @@ final class Source {
         phase = .receiving
         opened = now
         isUntyped = false
+        notePoll(head)
         if let closed, !isNextPoll {
             run.report.observe(Double(now - closed) / 1e9, as: "time_to_reconnect_seconds")
         }
         reader = try EventReader(settings, format, isAnswer: true)
+        pipeline.beginConnection(run)
         pipeline.polled = isPolling ? try PolledEvents(settings.follow.pollCursor) : nil
         if !isNextPoll {
             run.tell(

@@ -25,8 +25,8 @@ extension Source {
             throw Failure(
                 .protocolError, "\(name): no event stream: neither a Content-Type nor an event")
         }
-        if pipeline.isDone || pipeline.sawEnd { return finish(&run) }
-        if isPolling { return pollAgain(now, &run) }
+        if pipeline.isDone || pipeline.sawEnd { return try finish(&run) }
+        if isPolling { return try pollAgain(now, &run) }
         if reader.format != .sse && settings.follow.reconnects != .always {
             return try complete(&run)
         }
@@ -49,16 +49,18 @@ extension Source {
     private func complete(_ run: inout Run<DecodeOptions>) throws {
         try pipeline.endInput(&run)
         run.tell("closed", of: name)
-        finish(&run)
+        try finish(&run)
     }
 
-    /// The next poll, at once unless the server answers at once that there is nothing.
-    private func pollAgain(_ now: UInt64, _ run: inout Run<DecodeOptions>) {
-        hangUp(run)
+    /// The next poll, at once unless the server answers at once with nothing, or with nothing that
+    /// the next one would go on behind.
+    private func pollAgain(_ now: UInt64, _ run: inout Run<DecodeOptions>) throws {
+        try hangUp(run)
+        let isAhead = sawEvent && pipeline.lastID != askedBehind
         let pause = settings.follow.backoff.range.lowerBound
         _ = reconnection.wait(lasted: nil, sawEvent: true, using: &generator)
         isNextPoll = true
-        phase = .waiting(until: sawEvent || now >= began + pause ? now : now + pause)
+        phase = .waiting(until: isAhead || now >= began + pause ? now : now + pause)
     }
 
     func stall(_ run: inout Run<DecodeOptions>) throws {
@@ -67,13 +69,14 @@ extension Source {
         if opened != nil && !sawByte { withheld += 1 }
         run.tell("stalled", of: name)
         let what = opened == nil ? "no answer" : "nothing came"
-        let limit = decimal(Double(settings.follow.idleLimit) / 1e9, places: 1)
-        if !isPolling && withheld >= Self.withheldAfter, let pollURL {
+        let limit = decimal(Double(idleLimit) / 1e9, places: 1)
+        rhythm = Rhythm()
+        if !isPolling && !isPollUseless && withheld >= Self.withheldAfter, let pollURL {
             run.report.warn("\(name): the stream is withheld, polling \(pollURL.redacted)")
             isPolling = true
             pollsUntil = monotonicNanoseconds() + settings.follow.pollFor
-            asking = Asking(settings, pollURL, isPoll: true)
-            hangUp(run)
+            asking = Asking(settings, pollURL, isPoll: true, for: stream)
+            try hangUp(run, isLost: true)
             phase = .waiting(until: 0)
             return
         }
@@ -97,8 +100,9 @@ extension Source {
         let now = monotonicNanoseconds()
         trouble = reason
         let lasted = opened.map { now - $0 }
-        hangUp(run)
+        try hangUp(run, isLost: isLost)
         isNextPoll = false
+        if isPolling, let stream { leavePoll(for: stream) }
         if !settings.follow.asksAgain(isLost: isLost) {
             if isLost { throw Failure(.unavailable, reason) }
             return try complete(&run)
@@ -124,8 +128,9 @@ extension Source {
         phase = .waiting(until: now + wait)
     }
 
-    private func hangUp(_ run: borrowing Run<DecodeOptions>) {
-        transfer.end()
+    /// `isLost`: what comes next goes over another connection.
+    private func hangUp(_ run: borrowing Run<DecodeOptions>, isLost: Bool = false) throws {
+        if isLost { try transfer.abandon() } else { transfer.end() }
         let now = monotonicNanoseconds()
         if let opened {
             run.report.observe(Double(now - opened) / 1e9, as: "connection_duration_seconds")
@@ -134,13 +139,22 @@ extension Source {
         opened = nil
     }
 
-    func finish(_ run: inout Run<DecodeOptions>) {
-        hangUp(run)
+    func finish(_ run: inout Run<DecodeOptions>) throws {
+        try hangUp(run)
         phase = .over
     }
 
-    func fail(_ failure: Failure, _ run: inout Run<DecodeOptions>) {
-        finish(&run)
+    /// Ends the source, unless it only stood in for the stream.
+    func fail(_ failure: Failure, _ run: inout Run<DecodeOptions>) throws {
+        if isPolling, stream != nil {
+            isPollUseless = true
+            do {
+                return try again(failure.message, isLost: true, &run)
+            } catch let last as Failure where last.concernsPeer {
+                return try fail(last, &run)
+            }
+        }
+        try finish(&run)
         self.failure = failure
         run.report.error(failure.message, at: failure.place)
     }
@@ -152,7 +166,7 @@ extension Source {
         do {
             if !isOver {
                 let wasOpen = opened != nil || closed != nil
-                finish(&run)
+                try finish(&run)
                 if isLate && !wasOpen {
                     let trouble = trouble ?? "\(name): no answer"
                     throw Failure(.unavailable, "\(trouble); --max-time is over")
@@ -161,7 +175,7 @@ extension Source {
             }
             try pipeline.flush(&run)
         } catch let failure as Failure where failure.concernsPeer {
-            fail(failure, &run)
+            try fail(failure, &run)
         }
         release(&run)
     }

@@ -58,8 +58,8 @@ struct Progress {
             number = place
             found.lines = position.lines
             tail = search.tail
-            if position.offset < start { tail = try search.tail(before: start) }
-            start = max(start, position.offset)
+            if position.prefix.offset < start { tail = try search.tail(before: start) }
+            start = max(start, position.prefix.offset)
         case .copy(let other):
             run.report.warn(
                 "\(run.input.name): holds the beginning of \(other) and nothing else:"
@@ -67,7 +67,7 @@ struct Progress {
             isCopy = true
             return
         }
-        found.offset = start
+        found.prefix.offset = start
         position = found
         end = start
         if number == nil { tail = try search.tail(before: start) }
@@ -128,11 +128,11 @@ struct Progress {
     /// Lines of the queue are about to be taken.
     mutating func begin(_ queue: borrowing ByteQueue) {
         if position == nil { return }
-        let missing = Position.headSize - head.count
+        let missing = FilePrefix.headSize - head.count
         queued.count = queue.count
         queued.head = Array(queue.bytes(0..<min(missing, queue.count)))
         queued.tail = Array(
-            queue.bytes(max(0, queue.count - Position.tailSize)..<queue.count))
+            queue.bytes(max(0, queue.count - FilePrefix.tailSize)..<queue.count))
     }
 
     /// They were, up to that line. What is left in the queue was not.
@@ -144,15 +144,15 @@ struct Progress {
         // A queue that became empty does not have them any more.
         let last =
             queue.isEmpty
-            ? queued.tail : Array(queue.consumed(min(size, Position.tailSize)))
-        tail = last.count < Position.tailSize ? (tail + last).suffix(Position.tailSize) : last
+            ? queued.tail : Array(queue.consumed(min(size, FilePrefix.tailSize)))
+        tail = last.count < FilePrefix.tailSize ? (tail + last).suffix(FilePrefix.tailSize) : last
         // A byte order mark alone is not worth a place.
         if lines == 0 { return }
         hasMoved = true
-        position?.offset = end - queue.count
+        position?.prefix.offset = end - queue.count
         position?.lines = lines
-        position?.head = hash(head)
-        position?.tail = hash(tail)
+        position?.prefix.head = hash(head)
+        position?.prefix.tail = hash(tail)
     }
 
     /// Tells the journal, once the lines up to there were recorded.

@@ -79,6 +79,7 @@ private let streams = #"""
     Cache-Control: no-cache, no-transform
     X-Accel-Buffering: no
     Connection: close
+    Stream-Poll: poll
 
     retry: 2815
 
@@ -90,7 +91,11 @@ private let streams = #"""
     With
     .Li Accept-Encoding: gzip
     it is compressed.
-    The two fields in the middle keep proxies from holding it back.
+    The two fields in the middle keep proxies from holding it back;
+    .Li Stream-Poll
+    tells a client, such as
+    .Xr sse-decode 1 ,
+    where it finds the same when one does.
     In a page:
     .Bd -literal -offset indent
     const source = new EventSource("/events?channel=prices.*");

@@ -85,6 +85,8 @@ extension Worker {
             + (form.wire == .chunks ? "Transfer-Encoding: chunked\r\n" : "Connection: close\r\n")
             + (form.isCompressed ? "Content-Encoding: gzip\r\n" : "")
             + (settings.compresses ? "Vary: Accept-Encoding\r\n" : "")
+            // Where sse-decode finds the same events when a proxy holds this back.
+            + (form.wire == .sse ? "Stream-Poll: poll\r\n" : "")
             + (start.gap.map { "Stream-Gap: \($0.reason)\r\n" } ?? "")
             + self.fields(for: request) + "\r\n"
     }

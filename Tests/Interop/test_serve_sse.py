@@ -21,7 +21,8 @@ class Heads(unittest.TestCase):
                             ("cache-control", "no-cache, no-transform"),
                             ("x-accel-buffering", "no"), ("connection", "close"),
                             ("content-length", None), ("transfer-encoding", None),
-                            ("content-encoding", None), ("stream-gap", None)]:
+                            ("content-encoding", None), ("stream-gap", None),
+                            ("stream-poll", "poll")]:
             self.assertEqual(answer.get(name), value, name)
 
     def test_the_first_block_is_a_jittered_retry(self):

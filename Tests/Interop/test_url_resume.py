@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from faults import resting
-from peers import ENVIRONMENT, PATIENCE_SECONDS, reserved, seed, unanswered, until
+from peers import ENVIRONMENT, PATIENCE_SECONDS, lines, reserved, seed, unanswered, until
 from sse_peers import (IDLE, SOON, Files, chunks, cut, decode, decoding, each_of, event, hangs_up,
                        held, none, record, reply, resets, silence, stream, web)
 
@@ -45,7 +45,7 @@ class State(Files):
 
     def kept(self):
         text = self.path.read_text()
-        self.assertTrue(text.endswith("\n"))
+        self.assertTrue(text == "" or text.endswith("\n"))
         return [json.loads(line) for line in text.splitlines()]
 
     def test_the_next_run_goes_on(self):
@@ -59,7 +59,7 @@ class State(Files):
             self.assertEqual(self.kept(), [{"url": url, "last_event_id": "3"}])
             decode("--state", self.path, url)
         self.assertEqual(seen.ids, [None, "2", "2", "3", "3"])
-        self.assertEqual(os.listdir(self.folder), ["state"])
+        self.assertEqual(sorted(os.listdir(self.folder)), ["state", "state.lock"])
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
 
     def test_odd_ids(self):
@@ -124,7 +124,7 @@ class State(Files):
             self.assertEqual(tool.record(), {"n": 1})
             tool.rests()
             tool.process.kill()
-            self.assertFalse(self.path.exists())
+            self.assertEqual(self.path.read_text(), "")
 
     def test_several_urls_and_those_of_others(self):
         self.file("state", '{"url":"http://other.example/","last_event_id":"x"}\n')
@@ -139,7 +139,9 @@ class State(Files):
         with web([stream(event("a", 1)), none, none]) as seen:
             url = seen.url.replace("://", "://ann:s3cret@")
             decode("--state", self.path, url)
-            self.assertEqual(self.kept(), [{"url": seen.url, "last_event_id": "1"}])
+            [kept] = self.kept()
+            self.assertEqual((kept["url"], kept["last_event_id"]), (seen.url, "1"))
+            self.assertNotIn("s3cret", self.path.read_text())
             decode("--state", self.path, url)
         self.assertEqual(seen.ids[-1], "1")
 
@@ -158,7 +160,7 @@ class State(Files):
         with web([held(event("a", 1))]) as seen, \
                 decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
             self.assertEqual(tool.record(), record("a", 1))
-            until(lambda: self.path.exists() and self.kept()[0].get("last_event_id") == "1")
+            until(lambda: [each["last_event_id"] for each in self.kept()] == ["1"])
 
     def test_the_interval(self):
         with web([stream(*(event(each, each) for each in range(60)), pause=0.01), none]) as seen, \
@@ -186,7 +188,7 @@ class State(Files):
             with self.subTest(stop), web(floods) as seen, \
                     decoding("--state", self.path, "--state-interval", "10ms", seen.url) as tool:
                 until(tool.is_blocked)
-                until(self.path.exists)
+                until(lambda: self.path.exists() and self.kept())
                 tool.rests()
                 tool.process.send_signal(stop)
                 # With SIGTERM it ends within a while though nobody reads.
@@ -615,22 +617,27 @@ class ExactlyOnce(Files):
         self.assertGreater(len(set(seen.ids)), 3)
         self.assertEqual(self.lines(output),
                          [record(f"d{each}", each) for each in range(1, count + 1)])
-        self.assertEqual(json.loads(state.read_text()),
-                         {"url": seen.url, "last_event_id": str(count),
-                          "length": output.stat().st_size})
+        source, kept = lines(state.read_bytes())
+        self.assertEqual(source, {"url": seen.url, "last_event_id": str(count),
+                                  "output": str(output)})
+        size = output.stat().st_size
+        self.assertEqual([kept[name] for name in ["output", "length", "end"]],
+                         [str(output), size, size])
 
     def test_what_stands_behind_the_length_goes(self):
         output = self.file("output", "before\n")
         state = self.folder / "state"
-        with web([stream(event("a", 1)), none, stream(event("b", 2)), none]) as seen:
-            command = ["-d", "--exactly-once", "--output", output, "--state", state, seen.url]
-            decode(*command)
+        command = ["-d", "--exactly-once", "--output", output, "--state", state]
+        with web([held(event("a", 1)), stream(event("b", 2)), none]) as seen:
+            with decoding(*command, "--state-interval", "1ms", seen.url) as tool:
+                until(lambda: state.exists() and b'"1"' in state.read_bytes())
+                tool.process.kill()
             self.assertEqual(output.read_text(), 'before\n"a"\n')
             with output.open("a") as file:
                 file.write('"b"\n"half')
-            decode(*command)
+            decode(*command, seen.url)
         self.assertEqual(output.read_text(), 'before\n"a"\n"b"\n')
-        self.assertEqual(seen.ids, [None, "1", "1", "2"])
+        self.assertEqual(seen.ids, [None, "1", "2"])
 
     def test_events_without_an_id_come_again(self):
         output, state = self.folder / "output", self.folder / "state"
@@ -639,8 +646,9 @@ class ExactlyOnce(Files):
                   stream(event("b"), event("c"), event("d", 4)), none]) as seen:
             decode(*command, "-n", "3", seen.url)
             self.assertEqual(output.read_text(), '"a"\n"b"\n"c"\n')
-            kept = json.loads(state.read_text())
-            self.assertEqual((kept["last_event_id"], kept["length"]), ("1", 4))
+            source, kept = lines(state.read_bytes())
+            self.assertEqual(source["last_event_id"], "1")
+            self.assertEqual((kept["length"], kept["end"]), (4, 12))
             decode(*command, seen.url)
         self.assertEqual(output.read_text(), '"a"\n"b"\n"c"\n"d"\n')
         self.assertEqual(seen.ids, [None, "1", "4"])
@@ -666,7 +674,9 @@ class ExactlyOnce(Files):
     def test_a_file_that_is_too_short(self):
         output = self.file("output", "x")
         with web([]) as seen:
-            state = self.file("state", '{"url":"%s","last_event_id":"1","length":9}\n' % seen.url)
+            state = self.file("state", "".join(json.dumps(each) + "\n" for each in [
+                {"url": seen.url, "last_event_id": "1", "output": str(output)},
+                {"output": str(output), "length": 9, "head": "0", "tail": "0"}]))
             decode("--exactly-once", "--output", output, "--state", state, seen.url, status=78)
         self.assertEqual(output.read_text(), "x")
 
@@ -754,7 +764,8 @@ class Polls(Files):
 
     def falls_back(self, path, poll):
         """A stream that is withheld twice, polls, and the stream that is back."""
-        streams = iter([held(), held(), stream(event("c", 3)), none])
+        told = ["Stream-Poll: poll"]
+        streams = iter([held(fields=told), held(fields=told), stream(event("c", 3)), none])
 
         def answer(client, request):
             if request.path == poll:
@@ -800,9 +811,46 @@ class Polls(Files):
         self.assertEqual([request.path for request in seen.requests], ["/events"] * 4)
 
     def test_nothing_to_fall_back_to(self):
-        with web([held(), held(), held(), none]) as seen:
-            decode(*IDLE, seen.url + "stream")
-        self.assertEqual([request.path for request in seen.requests], ["/stream"] * 4)
+        # No server said so, or it named another.
+        for fields in [[], ["Stream-Poll: http://127.0.0.1:1/poll"], ["Stream-Poll: http://["]]:
+            with self.subTest(fields), web([held(fields=fields)] * 3 + [none]) as seen:
+                decode(*IDLE, seen.url + "events")
+                self.assertEqual([request.path for request in seen.requests], ["/events"] * 4)
+
+    def test_the_query_goes_with_it(self):
+        told = held(fields=["Stream-Poll: /poll"])
+        with web([told, told, self.polled({"id": "7", "data": "p"}),
+                  self.polled({"id": "8", "data": "q"})]) as seen:
+            done = decode(*IDLE, "-n", "2", "--query", "key=k",
+                          seen.url + "events?channel=a&since=5&channel=b")
+        self.assertEqual(done.records, [record("p", 7), record("q", 8)])
+        channels = [("channel", "a"), ("channel", "b")]
+        self.assertEqual([sorted(request.query) for request in seen.requests[2:]],
+                         [[*channels, ("key", "k"), ("since", since)] for since in ["5", "7"]])
+
+    def test_a_poll_that_fails_leads_back_to_the_stream(self):
+        told = held(fields=["Stream-Poll: poll"])
+        page = reply("200 OK", b"<html>", type="text/html")
+        for answer in [reply("404 No"), reply("401 No"), page, later(), hangs_up,
+                       reply("200 OK", b'{"error":"no"}', type=JSON)]:
+            with self.subTest(answer), web([told, told, answer, stream(event("a", 1)),
+                                            none]) as seen:
+                done = decode(*IDLE, seen.url + "events")
+                self.assertEqual(done.records, [record("a", 1)])
+                self.assertEqual([request.path for request in seen.requests],
+                                 ["/events"] * 2 + ["/poll"] + ["/events"] * 2)
+        # One that failed for good is not asked again.
+        with web([told, told, reply("404 No"), told, told, told, none]) as seen:
+            decode(*IDLE, seen.url + "events")
+        self.assertEqual([request.path for request in seen.requests],
+                         ["/events"] * 2 + ["/poll"] + ["/events"] * 4)
+
+    def test_an_answer_that_does_not_advance(self):
+        with web(self.polled({"id": "1", "data": "a"})) as seen:
+            decode("-q", "--poll", seen.url, "--max-time", "1500ms", "--backoff", "100ms..200ms",
+                   options=[])
+        self.assertLess(seen.count, 45)
+        self.assertGreater(seen.count, 2)
 
 
 class Telling(Files):

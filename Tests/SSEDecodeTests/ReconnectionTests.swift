@@ -138,3 +138,28 @@ import Testing
         #expect(some.failures == 1)
     }
 }
+
+/// How long silence may last, by what the server showed.
+@Suite struct RhythmTests {
+    private static let second: UInt64 = 1_000_000_000
+
+    /// Seconds that are allowed behind these gaps, in seconds.
+    private func limit(behind gaps: [UInt64]) -> UInt64 {
+        var rhythm = Rhythm()
+        for gap in gaps { rhythm.note(gap * Self.second) }
+        return rhythm.idleLimit / Self.second
+    }
+
+    @Test func noneWasSeen() {
+        #expect(limit(behind: []) == 300)
+        // A busy stream that falls silent, and one pause in it.
+        #expect(limit(behind: Array(repeating: 0, count: 1000)) == 300)
+        #expect(limit(behind: [0, 4, 4, 4, 60, 0]) == 300)
+    }
+
+    /// Keepalives of 15 s, of ntfy, of a minute, of three.
+    @Test(arguments: [(5, 45), (15, 45), (45, 135), (60, 180), (180, 540), (3000, 1800)])
+    func threeTimesTheRhythm(_ gap: UInt64, _ seconds: UInt64) {
+        #expect(limit(behind: [0, gap, 1, gap, 0, gap]) == seconds)
+    }
+}

@@ -37,7 +37,7 @@ import Testing
     private func offset(_ name: String, _ operands: [String] = []) throws -> Int? {
         var search = try search(name, operands)
         switch try search.find(&positions, resumes: true) {
-        case .known(_, let position): return position.offset
+        case .known(_, let position): return position.prefix.offset
         case .unknown: return nil
         case .copy: return -1
         }
@@ -50,8 +50,8 @@ import Testing
         let text = Array(bytes[..<offset])
         let position = Position(
             offset: offset, lines: text.count { $0 == 10 },
-            head: hash(Array(text.prefix(Position.headSize))),
-            tail: hash(Array(text.suffix(Position.tailSize))), inode: identity.inode,
+            head: hash(Array(text.prefix(FilePrefix.headSize))),
+            tail: hash(Array(text.suffix(FilePrefix.tailSize))), inode: identity.inode,
             born: identity.born)
         positions.set(positions.new(identity), position)
     }

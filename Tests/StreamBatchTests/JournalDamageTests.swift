@@ -34,7 +34,7 @@ import Testing
             let whole = ends.filter { $0 <= cut }.count
             let lines = (0..<max(0, whole - 1)).map { "line \($0 + 1)\n" }.joined()
             #expect(recovered.text == lines, "cut at \(cut)")
-            #expect(journal.position(1)?.offset == (whole < 2 ? nil : 10 * (whole - 1)))
+            #expect(journal.position(1)?.prefix.offset == (whole < 2 ? nil : 10 * (whole - 1)))
             let isWhole = ends.contains(cut) || cut == JournalFile.headSize
             #expect(recovered.notes.isEmpty == isWhole, "cut at \(cut): \(recovered.notes)")
             // Nothing but a head in part is no end of an entry that was being written.
@@ -86,7 +86,7 @@ import Testing
             // A line feed that is none takes the next entry with it when records run together.
             #expect(hasLine || (isNext && bytes[index] != 10 && index == ends[entry] - 1), what)
         }
-        let offset = journal.position(1)?.offset ?? 0
+        let offset = journal.position(1)?.prefix.offset ?? 0
         #expect(offset == (isVersion1 ? 30 : 10 * max(0, min(3, entry - 1))) || entry == 0, what)
         if let damaged = recovered.damaged {
             #expect(damaged == place.file + ".damaged", what)

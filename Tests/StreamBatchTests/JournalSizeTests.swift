@@ -34,7 +34,7 @@ import Testing
         #expect(recovered.batches.map(\.seq) == [1])
         #expect(recovered.text == (2...200).map { "line \($0)\n" }.joined())
         #expect(journal!.lastSeq == 200)
-        #expect(journal!.position(1)?.offset == 200_200)
+        #expect(journal!.position(1)?.prefix.offset == 200_200)
     }
 
     /// As long as more than half of it is needed, the file is not written anew.
@@ -99,7 +99,7 @@ import Testing
             journal = try place.open()
             let lines = journal!.takeRecovered().text.split(separator: "\n")
             #expect(lines.map(\.count) == [5] + Array(repeating: 98, count: 10) + [4, 4])
-            #expect(journal!.position(1)?.offset == 11)
+            #expect(journal!.position(1)?.prefix.offset == 11)
         }
     }
 

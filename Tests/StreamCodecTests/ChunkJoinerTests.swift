@@ -6,17 +6,25 @@ private struct Joined {
     private var joiner: ChunkJoiner
     private var line = 0
 
-    init(limit: Int = 4, maxSize: Int = 1000) {
-        joiner = ChunkJoiner(limit: limit, maxSize: maxSize)
+    init(limit: Int = 4, maxSize: Int = 1000, maxWait: UInt64 = .max) {
+        joiner = ChunkJoiner(limit: limit, maxSize: maxSize, maxWait: maxWait)
     }
 
+    var deadline: UInt64? { joiner.deadline }
+
+    mutating func restart() -> Int { joiner.restart() }
+
     /// `…` for a chunk that waits, the data of a whole message, `plain` or `invalid`.
-    mutating func take(_ data: String, type: String = "", eventID: String? = nil) -> String {
+    mutating func take(
+        _ data: String, type: String = "", eventID: String? = nil, now: UInt64 = 0
+    ) -> String {
         line += 1
         var fields = EventFields()
         fields.type = bytes(type)
         fields.id = eventID.map { bytes($0) }
-        let result = bytes(data).withUnsafeBufferPointer { joiner.take(fields, $0, line: line) }
+        let result = bytes(data).withUnsafeBufferPointer {
+            joiner.take(fields, $0, line: line, now: now)
+        }
         switch result {
         case .plain: return "plain"
         case .incomplete: return "…"
@@ -29,8 +37,12 @@ private struct Joined {
         }
     }
 
-    mutating func take(_ id: String, _ seq: Int, of total: Int, _ data: String) -> String {
-        take(#"{"type":"chunk","id":\#(id),"seq":\#(seq),"total":\#(total),"data":"\#(data)"}"#)
+    mutating func take(
+        _ id: String, _ seq: Int, of total: Int, _ data: String, now: UInt64 = 0
+    ) -> String {
+        take(
+            #"{"type":"chunk","id":\#(id),"seq":\#(seq),"total":\#(total),"data":"\#(data)"}"#,
+            now: now)
     }
 
     /// What came of the messages that were given up.
@@ -39,8 +51,8 @@ private struct Joined {
     }
 
     /// The first lines of the messages that were given up.
-    mutating func abandoned(atEnd: Bool = false) -> [Int] {
-        joiner.takeAbandoned(atEnd: atEnd).map(\.line)
+    mutating func abandoned(atEnd: Bool = false, now: UInt64 = 0) -> [Int] {
+        joiner.takeAbandoned(atEnd: atEnd, now: now).map(\.line)
     }
 }
 
@@ -124,9 +136,43 @@ private struct Joined {
         var joined = Joined()
         #expect(joined.take("1", 0, of: 3, "a") == "…")
         #expect(joined.take("1", 1, of: 3, "b") == "…")
-        #expect(joined.take("1", 1, of: 3, "B") == "…")
+        #expect(joined.take("1", 1, of: 3, "b") == "…")
         #expect(joined.take("1", 2, of: 3, "c") == "abc - line 1")
         #expect(joined.abandoned(atEnd: true) == [])
+    }
+
+    /// A sender that began anew, of whose message before the first chunk did not come: its chunks
+    /// were put together with those of the other.
+    @Test func anotherMessageOfTheSameNumber() {
+        var joined = Joined()
+        #expect(joined.take("1", 1, of: 3, "b") == "…")
+        #expect(joined.take("1", 0, of: 3, "x") == "…")
+        #expect(joined.take("1", 1, of: 3, "y") == "…")
+        #expect(joined.abandoned() == [1])
+        #expect(joined.take("1", 2, of: 3, "z") == "xyz - line 3")
+        #expect(joined.abandoned(atEnd: true) == [])
+    }
+
+    @Test func anotherConnection() {
+        var joined = Joined()
+        #expect(joined.take("1", 0, of: 2, "a") == "…")
+        #expect(joined.restart() == 1)
+        #expect(joined.take("1", 1, of: 2, "b") == "…")
+        #expect(joined.abandoned(atEnd: true) == [2])
+    }
+
+    /// Each chunk lets its message wait anew.
+    @Test func nobodyWaitsForEver() {
+        var joined = Joined(maxWait: 10)
+        #expect(joined.take("1", 0, of: 3, "a", now: 100) == "…")
+        #expect(joined.take("2", 0, of: 2, "b", now: 105) == "…")
+        #expect(joined.take("1", 1, of: 3, "c", now: 109) == "…")
+        #expect(joined.deadline == 115)
+        #expect(joined.abandoned(now: 114) == [])
+        #expect(joined.abandoned(now: 115) == [2])
+        #expect(joined.deadline == 119)
+        #expect(joined.take("1", 2, of: 3, "d", now: 118) == "acd - line 1")
+        #expect(joined.deadline == nil)
     }
 
     /// The sender began anew: its first chunk again, or another total.

@@ -21,7 +21,7 @@ import Testing
         Row(
             tool: "sse-decode",
             taken: "count retries state-interval idle-timeout max-time connect-timeout",
-            refused: "dedup window by-keys max-wait join-chunks reset-after poll-for"),
+            refused: "dedup window by-keys max-wait join-chunks join-wait reset-after poll-for"),
         Row(
             tool: "stream-sample", taken: "count offset seed max-gap header",
             refused: "nth lttb minmax m4 burst smoothing every max-keys"),

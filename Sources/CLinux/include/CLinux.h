@@ -35,6 +35,10 @@ int clinux_open_input(const char *path);
 void clinux_enlarge_pipe(int fd);
 /* fcntl(F_GETFD): -1 when fd is closed. */
 int clinux_is_open(int fd);
+/* Locks a byte of a file, which need not be there, as long as the file is open; -1 with errno,
+   EAGAIN while it is locked through another open file. The descriptor must be open to write. */
+int clinux_lock_byte(int fd, int64_t offset);
+int clinux_unlock_byte(int fd, int64_t offset);
 uint64_t clinux_monotonic_nanoseconds(void);
 /* When the file was made, in nanoseconds since 1970; 0 where the file system does not tell. */
 uint64_t clinux_birth_time(int fd);

@@ -77,7 +77,7 @@ struct FileContents: ~Copyable {
     /// The contents from `offset` on, `count` bytes; fewer at their end. Going backwards in a
     /// compressed file begins it anew.
     mutating func bytes(at offset: Int, count: Int) throws -> [UInt8] {
-        if !isCompressed { return try read(count, at: offset) }
+        if !isCompressed { return try readBytes(descriptor, at: offset, count, name) }
         if inflater == nil || offset < windowStart { try begin() }
         while windowStart + window.count < offset + count {
             let surplus = min(window.count, offset - windowStart)
@@ -110,22 +110,6 @@ struct FileContents: ~Copyable {
         }
     }
 
-    private func read(_ count: Int, at offset: Int) throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        var size = 0
-        while size < count {
-            let got = bytes.withUnsafeMutableBytes {
-                pread(descriptor, $0.baseAddress! + size, count - size, offset + size)
-            }
-            let code = errno
-            if got < 0 && code == EINTR { continue }
-            if got < 0 { throw Failure(.inputOutput, errno: code, name) }
-            if got == 0 { break }
-            size += got
-        }
-        return Array(bytes.prefix(size))
-    }
-
     private mutating func begin() throws {
         raw.removeAll()
         rawOffset = 0
@@ -149,7 +133,7 @@ struct FileContents: ~Copyable {
                 return false
             }
             if isHungry {
-                let more = try read(Self.step, at: rawOffset)
+                let more = try readBytes(descriptor, at: rawOffset, Self.step, name)
                 if more.isEmpty { return false }
                 rawOffset += more.count
                 raw.append(more)

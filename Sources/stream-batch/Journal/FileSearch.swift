@@ -41,13 +41,13 @@ struct FileSearch: ~Copyable {
 
     /// `resumes`: a file is read once, whatever it is called and whether it is copied meanwhile.
     mutating func find(_ positions: inout Positions, resumes: Bool) throws -> FoundFile {
-        start = try file.bytes(at: 0, count: Position.headSize)
+        start = try file.bytes(at: 0, count: FilePrefix.headSize)
         if resumes, let (number, position) = positions.ofThisRun(identity), try agrees(position) {
             return .known(number, position)
         }
         // A copy may become complete meanwhile, and the other one be truncated.
         for _ in 0..<(resumes ? 3 : 1) {
-            start = try file.bytes(at: 0, count: Position.headSize)
+            start = try file.bytes(at: 0, count: FilePrefix.headSize)
             heads = [:]
             if let known = try known(&positions, resumes: resumes) { return known }
             guard resumes else { break }
@@ -77,7 +77,7 @@ struct FileSearch: ~Copyable {
 
     /// The bytes before another place.
     mutating func tail(before offset: Int) throws -> [UInt8] {
-        try file.block(before: offset, count: Position.tailSize) ?? []
+        try file.block(before: offset, count: FilePrefix.tailSize) ?? []
     }
 
     /// So many bytes of the beginning were there.
@@ -100,20 +100,22 @@ struct FileSearch: ~Copyable {
 
     /// The bytes before the place are those that were read then.
     private mutating func agrees(_ position: Position) throws -> Bool {
-        let size = min(position.offset, Position.headSize)
+        let size = min(position.prefix.offset, FilePrefix.headSize)
         if size > start.count {
             // Of a file that was just begun, as when it is being compressed, this tells nothing.
             isShort = true
             return false
         }
-        guard headHash(size) == position.head else { return false }
-        guard let tail = try file.block(before: position.offset, count: Position.tailSize) else {
+        guard headHash(size) == position.prefix.head else { return false }
+        guard
+            let tail = try file.block(before: position.prefix.offset, count: FilePrefix.tailSize)
+        else {
             isShort = true
             return false
         }
         // Kept, for the file may be another one when it is read again.
         self.tail = tail
-        return hash(tail) == position.tail
+        return hash(tail) == position.prefix.tail
     }
 
     private mutating func headHash(_ size: Int) -> UInt64 {
@@ -130,8 +132,9 @@ struct FileSearch: ~Copyable {
                 other.identity != identity, position.isHint(of: other.identity)
             else { continue }
             if other.isCompressed { return true }
-            let tail = try other.block(before: position.offset, count: Position.tailSize)
-            if tail.map({ hash($0) }) == position.tail { return true }
+            let tail = try other.block(
+                before: position.prefix.offset, count: FilePrefix.tailSize)
+            if tail.map({ hash($0) }) == position.prefix.tail { return true }
         }
         return false
     }
@@ -174,7 +177,7 @@ struct FileSearch: ~Copyable {
         let offset = read - queue.count
         tail = try tail(before: offset)
         return Position(
-            offset: offset, lines: old.lines, head: headHash(min(offset, Position.headSize)),
+            offset: offset, lines: old.lines, head: headHash(min(offset, FilePrefix.headSize)),
             tail: hash(tail), inode: identity.inode, born: identity.born)
     }
 

@@ -162,9 +162,9 @@ extension ByteQueue {
     }
 
     mutating func appendRecord(_ number: Int, _ position: Position) {
-        append(string: "&\(number) \(position.offset) \(position.lines) ")
-        append(string: String(position.head, radix: 16) + " ")
-        append(string: String(position.tail, radix: 16) + " ")
+        append(string: "&\(number) \(position.prefix.offset) \(position.lines) ")
+        append(string: String(position.prefix.head, radix: 16) + " ")
+        append(string: String(position.prefix.tail, radix: 16) + " ")
         append(string: "\(position.inode) \(position.born)\n")
     }
 

@@ -1,22 +1,17 @@
 import StreamCodec
+import StreamTool
 
 /// How far a regular file was read, and by what it is known again, whatever its name, its inode
 /// and its device are then, compressed or not.
 struct Position: Equatable {
-    /// How many bytes `head` and `tail` stand for, at most.
-    static let headSize = 4 << 10
-    static let tailSize = 64 << 10
     /// With less than that before a place another file may well begin alike, as with lines that
     /// every log of a program begins with: rather twice than not at all.
     static let tellingSize = 1 << 10
 
-    /// Bytes that were accepted: of what it holds, when it is compressed.
-    var offset: Int
+    /// The bytes that were accepted: of what it holds, when it is compressed.
+    var prefix: FilePrefix
     /// The lines in them.
     var lines: Int
-    /// XXH64 of the first bytes before the offset, and of the last ones.
-    var head: UInt64
-    var tail: UInt64
 
     // What else was known of it. It tells files apart that agree in what is above, no more: an
     // inode is used again, and a copy is another file.
@@ -24,13 +19,20 @@ struct Position: Equatable {
     /// When it was made, in nanoseconds since 1970; 0: that is not known.
     var born: UInt64
 
+    init(offset: Int, lines: Int, head: UInt64, tail: UInt64, inode: UInt64, born: UInt64) {
+        prefix = FilePrefix(offset: offset, head: head, tail: tail)
+        self.lines = lines
+        self.inode = inode
+        self.born = born
+    }
+
     /// Probably not only a file with the same bytes, but the same file.
     func isHint(of file: FileContents.Identity) -> Bool {
         inode == file.inode && (born == file.born || born == 0 || file.born == 0)
     }
 
     /// The bytes before it are enough to know any file by.
-    var isTelling: Bool { offset >= Self.tellingSize }
+    var isTelling: Bool { prefix.offset >= Self.tellingSize }
 }
 
 /// How far a regular file was read, as version 1 of the journal had it.
@@ -81,7 +83,7 @@ struct Positions {
     var unclaimed: [(number: Int, position: Position)] {
         places.filter { !claimed.contains($0.key) }
             .map { ($0.key, $0.value.position) }
-            .sorted { ($1.1.offset, $1.0) < ($0.1.offset, $0.0) }
+            .sorted { ($1.1.prefix.offset, $1.0) < ($0.1.prefix.offset, $0.0) }
     }
 
     /// An earlier run read this file, it seems.
