@@ -59,7 +59,7 @@ package var command: Command<DecodeOptions> {
         options: [
             outputOptions, selectionOptions, endOptions, orderOptions, Option.requesting,
             askingOptions, resumingOptions, retryingOptions, pollingOptions, Option.connecting,
-        ], manual: manual)
+        ], metrics: metrics, manual: manual)
 }
 
 private var outputOptions: OptionGroup<DecodeOptions> {

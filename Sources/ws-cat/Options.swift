@@ -94,7 +94,7 @@ var command: Command<CatOptions> {
         options: [
             lineOptions, endOptions, Option.requesting, protocolOptions, upOptions,
             Option.connecting, listenOptions,
-        ], manual: manual)
+        ], metrics: metrics, manual: manual)
 }
 
 private var lineOptions: OptionGroup<CatOptions> {
