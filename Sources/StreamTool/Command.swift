@@ -80,6 +80,7 @@ package struct Command<Settings: ToolSettings> {
         do {
             let words = try parse(into: &settings)
             report = Report(tool: name, options: settings.common, metrics: metrics)
+            report.takesText = groups.contains { $0.rows.contains { $0.long == "text" } }
             clinux_watch_signals(Self.graceSeconds)
             exit(try finish(try perform(settings, words, report, body), report).rawValue)
         } catch {

@@ -28,14 +28,14 @@ package final class Report {
     package var outputBytes = 0
     package var recordsIn = 0
     package var recordsOut = 0
-    package private(set) var rejected = 0
+    package internal(set) var rejected = 0
     /// Records that were read and, by an option or a rule, are not written.
     package var dropped = 0
     /// The tool's table; the counters above are put in when it is shown.
     private var metrics: Metrics
     private let hasOwnDrops: Bool
 
-    private var rejects: RejectsFile?
+    var rejects: RejectsFile?
     private let isTerminal: Bool
     private let isJournal: Bool
     private var showsProgress: Bool
@@ -71,31 +71,8 @@ package final class Report {
     /// True when some input was rejected or given up, so that the exit status is 1.
     package var isPartial: Bool { rejected > 0 || gaveUp }
 
-    // MARK: Rejecting
-
-    /// A line or an event that is left out. Throws when bad input is to stop the tool.
-    package func reject(
-        _ place: Place, _ reason: String, raw: UnsafeBufferPointer<UInt8>
-    ) throws {
-        rejected += 1
-        if rejects != nil {
-            try rejects?.append(place, reason, raw: raw)
-        } else if options.onError == .stop {
-            throw Failure(.badData, reason, at: place)
-        }
-        say(.warning, reason, at: place)
-    }
-
-    /// Rejected lines go to a file.
-    package var keepsRejects: Bool { rejects != nil }
-
-    var stopsAtBadInput: Bool { options.onError == .stop && options.rejectsFile == nil }
-
-    /// An input that is left out as a whole.
-    package func passOver(_ failure: Failure) {
-        rejected += 1
-        error(failure.message, at: failure.place)
-    }
+    /// There is an option `--text` for lines that are no JSON.
+    package var takesText = false
 
     // MARK: Diagnostics
 
@@ -371,23 +348,4 @@ private func printable(_ text: String) -> String {
         }
     }
     return result
-}
-
-/// Where in the input something is wrong.
-package struct Place: CustomStringConvertible {
-    package var input: String
-    /// From 1.
-    package var line: Int
-    /// From 1; nil when it concerns the whole line.
-    package var byte: Int?
-
-    package init(_ input: String, line: Int, byte: Int? = nil) {
-        self.input = input
-        self.line = line
-        self.byte = byte
-    }
-
-    package var description: String {
-        "\(input):\(line)" + (byte.map { ":\($0)" } ?? "")
-    }
 }

@@ -45,7 +45,7 @@ import Testing
         #expect(result.ending == .exit(65))
         let lines = result.errors.split(separator: "\n").map(String.init)
         #expect(lines.contains { object($0)["records_out"] as? Int == 1 })
-        #expect(lines.contains("sse-encode: -:2:1: expected a JSON value"))
+        #expect(lines.contains("sse-encode: -:2:1: expected a JSON value (--text takes any line)"))
     }
 
     @Test func aStatsFileThatCannotBeMade() throws {
@@ -217,7 +217,8 @@ import Testing
 
     @Test func quietKeepsErrors() throws {
         #expect(
-            try run("sse-encode", "-dq", "x").errors == "sse-encode: -:1:1: expected a JSON value\n"
+            try run("sse-encode", "-dq", "x").errors
+                == "sse-encode: -:1:1: expected a JSON value (--text takes any line)\n"
         )
         #expect(try run("sse-encode", "-dq --on-error=skip", "x").errors.isEmpty)
     }

@@ -40,7 +40,7 @@ import Testing
     private static let rows: [Case] = [
         .sample(
             "a line that is no JSON, where it is read", "-n 9 --by .k", "{}\nx\n", output: "{}\n",
-            status: 65, errors: rejected("2:1", "expected a JSON value")),
+            status: 65, errors: rejected("2:1", "expected a JSON value (--text takes any line)")),
         .sample("and where it is not", "-n 9", "{}\nx\n{\"\n", output: "{}\nx\n{\"\n"),
         .sample(
             "--keep reads it", "-p 1 --keep .k=1", "{}\n{\"k\":1,}\n", output: "{}\n", status: 65,
