@@ -19,13 +19,16 @@ PYTHON := $(BUILD)/venv/bin/python
 PEERS := .build/bench/venv/bin/python
 PAGES := $(wildcard man/*.1 man/*.7)
 
+# Debian's fish does not look below /usr/local.
+FISH ?= $(if $(filter /usr/local,$(PREFIX)),/etc/fish/completions,$(PREFIX)/share/fish/vendor_completions.d)
+
 root := $(DESTDIR)$(PREFIX)
 installed := $(addprefix $(root)/bin/,$(TOOLS)) \
 	$(addprefix $(root)/libexec/streamutils/,$(PARTS)) \
 	$(foreach page,$(PAGES),$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(addprefix $(root)/share/bash-completion/completions/,$(TOOLS)) \
 	$(addprefix $(root)/share/zsh/site-functions/_,$(TOOLS)) \
-	$(addsuffix .fish,$(addprefix $(root)/share/fish/vendor_completions.d/,$(TOOLS)))
+	$(addsuffix .fish,$(addprefix $(DESTDIR)$(FISH)/,$(TOOLS)))
 
 .PHONY: all demo check soak conformance install uninstall bench fuzz format clean
 .DELETE_ON_ERROR:
@@ -78,7 +81,7 @@ install: $(addprefix $(RELEASE)/,$(TOOLS) $(PARTS))
 	for tool in $(TOOLS); do \
 		install -m 644 completions/bash/$$tool $(root)/share/bash-completion/completions && \
 		install -m 644 completions/zsh/_$$tool $(root)/share/zsh/site-functions && \
-		install -m 644 completions/fish/$$tool.fish $(root)/share/fish/vendor_completions.d \
+		install -m 644 completions/fish/$$tool.fish $(DESTDIR)$(FISH) \
 		|| exit; \
 	done
 

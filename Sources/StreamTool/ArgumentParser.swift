@@ -96,9 +96,11 @@ struct ArgumentParser<Settings> {
             let names = candidates.map { "--\($0.long)" }.joined(separator: ", ")
             throw UsageError("option '--\(name)' is ambiguous: \(names)")
         }
-        let nearest = shown.min { distance($0.long, name) < distance($1.long, name) }
-        guard let nearest else { throw UsageError("unknown option '--\(name)'") }
-        throw UsageError("unknown option '--\(name)', did you mean '--\(nearest.long)'?")
+        // A letter in three may be wrong, and two that are changed places.
+        let nearest = shown.map { (name: $0.long, distance: distance($0.long, name)) }
+            .filter { $0.distance <= max(2, name.count / 3) }.min { $0.distance < $1.distance }
+        guard let nearest else { throw UsageError("unknown option '--\(name)' (see --help)") }
+        throw UsageError("unknown option '--\(name)', did you mean '--\(nearest.name)'?")
     }
 }
 

@@ -49,16 +49,19 @@ package struct Command<Settings: ToolSettings> {
     package let synopsis: String
     package let groups: [OptionGroup<Settings>]
     package let manual: Manual
+    /// What it counts besides what every tool does.
+    package let metrics: [Metric]
     /// What stands behind `--` is a command and its arguments, not operands.
     private let takesCommand: Bool
 
     package init(
         _ name: String, _ summary: String, synopsis: String, options: [OptionGroup<Settings>],
-        manual: Manual, takesCommand: Bool = false
+        metrics: [Metric] = [], manual: Manual, takesCommand: Bool = false
     ) {
         self.name = name
         self.summary = summary
         self.synopsis = synopsis
+        self.metrics = metrics
         self.manual = manual
         self.takesCommand = takesCommand
         groups = options + Option.common
@@ -76,7 +79,8 @@ package struct Command<Settings: ToolSettings> {
         var report = Report(tool: name, options: settings.common)
         do {
             let words = try parse(into: &settings)
-            report = Report(tool: name, options: settings.common)
+            report = Report(tool: name, options: settings.common, metrics: metrics)
+            report.takesText = groups.contains { $0.rows.contains { $0.long == "text" } }
             clinux_watch_signals(Self.graceSeconds)
             exit(try finish(try perform(settings, words, report, body), report).rawValue)
         } catch {

@@ -67,8 +67,8 @@ extension Command {
             var value = ""
             switch row.argument {
             case .none: break
-            case .required(let name): value = ":\(name):"
-            case .optional(let name): value = "::\(name):"
+            case .required(let name): value = ":\(name.replacing(":", with: "\\:")):"
+            case .optional(let name): value = "::\(name.replacing(":", with: "\\:")):"
             }
             if !value.isEmpty {
                 value += row.completion == .file ? "_files" : ""

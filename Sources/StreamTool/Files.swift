@@ -86,7 +86,7 @@ package func replaceFile(
     do {
         try write(
             &queue, to: temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode,
-            isDurable: isDurable)
+            isDurable: isDurable, name: path)
         guard rename(temporary, target) == 0 else {
             throw Failure(.cannotCreate, errno: errno, path)
         }
@@ -145,13 +145,14 @@ private func linkTarget(_ path: String) -> String? {
 
 private func write(
     _ queue: inout ByteQueue, to path: String, flags: Int32, mode: mode_t = 0o644,
-    isDurable: Bool = false
+    isDurable: Bool = false, name: String? = nil
 ) throws {
+    let name = name ?? path
     let descriptor = clinux_open(path, flags, mode)
-    guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, path) }
+    guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, name) }
     defer { close(descriptor) }
-    try writeAll(&queue, to: descriptor, name: path)
-    if isDurable && fsync(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, path) }
+    try writeAll(&queue, to: descriptor, name: name)
+    if isDurable && fsync(descriptor) != 0 { throw Failure(.inputOutput, errno: errno, name) }
 }
 
 /// The name is in the directory, which is written for itself (fsync(2)).

@@ -102,12 +102,23 @@ package struct Input: ~Copyable {
         return false
     }
 
+    /// What else the operand may have been meant for.
+    private func advice(_ code: Int32) -> String {
+        guard code == ENOENT else { return "" }
+        if name.hasPrefix("ws://") || name.hasPrefix("wss://") { return " (ws-cat reads a URL)" }
+        if name.hasPrefix("http://") || name.hasPrefix("https://") {
+            return " (sse-decode reads a URL)"
+        }
+        if name.hasPrefix("@") { return " (curl's @FILE is: --body \"$(cat FILE)\")" }
+        return ""
+    }
+
     /// False when the operand is one to pass over.
     private mutating func open(_ operand: Operand) throws -> Bool {
         descriptor = name == "-" ? 0 : clinux_open_input(operand.path)
         if descriptor < 0 {
             let code = errno
-            let failure = Failure(.noInput, errno: code, name)
+            let failure = Failure(.noInput, "\(name): \(errorText(code))\(advice(code))")
             guard code == ENOENT, passesOverMissing, wasOpened || !operands.isEmpty else {
                 throw failure
             }
@@ -121,7 +132,7 @@ package struct Input: ~Copyable {
         if fstat(descriptor, &status) == 0 {
             if status.st_mode & S_IFMT == S_IFDIR {
                 closeCurrent()
-                throw Failure(.inputOutput, errno: EISDIR, name)
+                throw Failure(.noInput, errno: EISDIR, name)
             }
             if status.st_mode & S_IFMT == S_IFREG {
                 fileSize = Int(status.st_size)

@@ -28,7 +28,7 @@ package struct Listener: Sendable {
             if errno == EINVAL {
                 throw UsageError("--listen: '\(host)' is no numeric address (or localhost, or *)")
             }
-            throw Failure(.unavailable, errno: errno, "cannot listen at \(text)")
+            throw Failure(Self.status(errno), errno: errno, "cannot listen at \(text)")
         }
         self.init(descriptor: descriptor, name: text)
     }
@@ -70,6 +70,11 @@ package struct Listener: Sendable {
         }
     }
 
+    /// A port below 1024, or a directory, may be for others.
+    private static func status(_ code: Int32) -> ExitStatus {
+        code == EACCES || code == EPERM ? .noPermission : .unavailable
+    }
+
     /// A socket that nobody listens at any more is replaced.
     private static func atPath(_ path: String) throws -> Listener {
         let descriptor = clinux_listen_unix(path)
@@ -77,7 +82,7 @@ package struct Listener: Sendable {
             if errno == EINVAL {
                 throw UsageError("--listen: no path, or too long a one: '\(path)'")
             }
-            throw Failure(.unavailable, errno: errno, "cannot listen at unix:\(path)")
+            throw Failure(Self.status(errno), errno: errno, "cannot listen at unix:\(path)")
         }
         return Listener(descriptor: descriptor, name: "unix:\(path)", path: path)
     }
@@ -98,6 +103,9 @@ package struct Listener: Sendable {
             throw UsageError("--listen: expected [HOST]:PORT, an IPv6 address in brackets")
         }
         let name = host.isEmpty || host == "localhost" ? "127.0.0.1" : host == "*" ? "::" : host
+        if !port.isEmpty, port.allSatisfy(\.isNumber), UInt16(port) == nil {
+            throw UsageError("--listen: a port is at most 65535, not \(port)")
+        }
         guard let number = UInt16(port), port.first != "+" else {
             throw UsageError("--listen: expected [HOST]:PORT, not '\(text)'")
         }

@@ -34,7 +34,7 @@ extension Command {
             page += ".El\n"
         }
         if !manual.more.isEmpty { page += manual.more + "\n" }
-        page += exitStatus + "\n.Sh EXAMPLES\n"
+        page += metricsSection + exitStatus + "\n.Sh EXAMPLES\n"
         for example in manual.examples {
             page += sentences(example.title) + ".Bd -literal -offset indent\n"
             page += literal("$ " + example.command + "\n" + example.output) + ".Ed\n.Pp\n"
@@ -63,6 +63,56 @@ extension Command {
             return ".Xr \(parts[0]) \(parts[1].dropLast())"
         }
         return pages.joined(separator: " ,\n") + "\n"
+    }
+
+    /// What is counted, and how it is called in each place.
+    private var metricsSection: String {
+        var text = """
+            .Sh METRICS
+            .Fl Fl stats
+            writes these as members of an object, and
+            .Fl Fl metrics-file
+            in the text format of Prometheus, labelled with
+            .Va tool
+            and
+            .Va name ,
+            the name of the file without its ending.
+            A counter
+            .Va NAME
+            is called
+            .Va streamutils_NAME_total
+            there, anything else
+            .Va streamutils_NAME .
+            .Bl -tag -width Ds
+
+            """
+        for metric in Metric.table(metrics) + [.elapsed] {
+            let label = metric.label.map { " Ns Brq Va \($0.name)" } ?? ""
+            text += ".It Va \(metric.name)\(label) Pq \(metric.kind.rawValue)\n"
+            text += sentences(metric.help)
+            guard let label = metric.label else { continue }
+            text += "\(label.name) is \(label.values.joined(separator: ", ")).\n"
+        }
+        text += ".El\n"
+        if Metric.table(metrics).contains(where: { $0.kind == .histogram }) {
+            text += """
+                .Pp
+                A histogram has
+                .Va _bucket ,
+                .Va _sum
+                and
+                .Va _count
+                there, and
+                .Va _sum , _count , _p50 , _p90
+                and
+                .Va _p99
+                with
+                .Fl Fl stats ,
+                in seconds, quantiles right within 6 %.
+
+                """
+        }
+        return text
     }
 
     private var exitStatus: String {

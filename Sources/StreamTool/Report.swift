@@ -28,23 +28,24 @@ package final class Report {
     package var outputBytes = 0
     package var recordsIn = 0
     package var recordsOut = 0
-    package private(set) var rejected = 0
+    package internal(set) var rejected = 0
     /// Records that were read and, by an option or a rule, are not written.
     package var dropped = 0
-    /// Counters of this tool, in the order in which they came up.
-    private var others: [(name: String, count: Int)] = []
-    /// Numbers that are no counts.
-    var measures: [Measure] = []
+    /// The tool's table; the counters above are put in when it is shown.
+    private var metrics: Metrics
+    private let hasOwnDrops: Bool
 
-    private var rejects: RejectsFile?
+    var rejects: RejectsFile?
     private let isTerminal: Bool
     private let isJournal: Bool
     private var showsProgress: Bool
     private var progressIsShown = false
 
-    package init(tool: String, options: CommonOptions) {
+    package init(tool: String, options: CommonOptions, metrics: [Metric] = []) {
         self.tool = tool
         self.options = options
+        self.metrics = Metrics(metrics)
+        hasOwnDrops = metrics.contains { $0.name == "dropped" }
         let isTerminal = isatty(2) == 1
         self.isTerminal = isTerminal
         isJournal = Report.isJournal(descriptor: 2)
@@ -55,24 +56,6 @@ package final class Report {
     func open() throws {
         rejects = try options.rejectsFile.map { try RejectsFile(path: $0) }
         try writeMetrics()
-    }
-
-    package func add(_ count: Int = 1, to name: String) {
-        if let index = others.firstIndex(where: { $0.name == name }) {
-            let (sum, isOverflow) = others[index].count.addingReportingOverflow(count)
-            others[index].count = isOverflow ? .max : sum
-        } else {
-            others.append((name, count))
-        }
-    }
-
-    /// Sets a counter that is kept elsewhere; one that stays 0 is not shown.
-    package func set(_ count: Int, as name: String) {
-        if let index = others.firstIndex(where: { $0.name == name }) {
-            others[index].count = count
-        } else if count > 0 {
-            others.append((name, count))
-        }
     }
 
     /// All is done, on the record: a signal to stop that comes now comes too late to say otherwise.
@@ -88,31 +71,8 @@ package final class Report {
     /// True when some input was rejected or given up, so that the exit status is 1.
     package var isPartial: Bool { rejected > 0 || gaveUp }
 
-    // MARK: Rejecting
-
-    /// A line or an event that is left out. Throws when bad input is to stop the tool.
-    package func reject(
-        _ place: Place, _ reason: String, raw: UnsafeBufferPointer<UInt8>
-    ) throws {
-        rejected += 1
-        if rejects != nil {
-            try rejects?.append(place, reason, raw: raw)
-        } else if options.onError == .stop {
-            throw Failure(.badData, reason, at: place)
-        }
-        say(.warning, reason, at: place)
-    }
-
-    /// Rejected lines go to a file.
-    package var keepsRejects: Bool { rejects != nil }
-
-    var stopsAtBadInput: Bool { options.onError == .stop && options.rejectsFile == nil }
-
-    /// An input that is left out as a whole.
-    package func passOver(_ failure: Failure) {
-        rejected += 1
-        error(failure.message, at: failure.place)
-    }
+    /// There is an option `--text` for lines that are no JSON.
+    package var takesText = false
 
     // MARK: Diagnostics
 
@@ -207,19 +167,46 @@ package final class Report {
         Double(clinux_monotonic_nanoseconds() - started) / 1e9
     }
 
-    private var counters: [(name: String, count: Int)] {
-        [
+    /// Adds to a counter of the tool's table.
+    package func add(_ count: Int = 1, to name: String) { metrics.add(count, to: name) }
+
+    /// Sets a counter that is kept elsewhere.
+    package func set(_ count: Int, as name: String) { metrics.set(.counts([count]), as: name) }
+
+    /// Sets what is kept elsewhere.
+    package func set(_ value: Metric.Value, as name: String) { metrics.set(value, as: name) }
+
+    /// Sets a number that goes up and down.
+    package func setGauge(_ value: Double, as name: String) {
+        metrics.set(.number(value), as: name)
+    }
+
+    /// Adds a time to a histogram.
+    package func observe(_ seconds: Double, as name: String) {
+        metrics.observe(seconds, as: name)
+    }
+
+    /// The counters that every tool has, as they are now.
+    package var common: [(name: String, value: Metric.Value)] {
+        let counts = [
             ("input_bytes", inputBytes), ("output_bytes", outputBytes),
-            ("records_in", recordsIn), ("records_out", recordsOut),
-            ("rejected", rejected), ("dropped", dropped),
-        ] + others
+            ("records_in", recordsIn), ("records_out", recordsOut), ("rejected", rejected),
+        ]
+        // A tool that says why has a row of its own.
+        return (counts + (hasOwnDrops ? [] : [("dropped", dropped)])).map { ($0, .counts([$1])) }
+    }
+
+    /// All there is, as it is now.
+    private var shown: Metrics {
+        var shown = metrics
+        for (name, value) in common { shown.set(value, as: name) }
+        return shown
     }
 
     private var statsLine: String {
         var line = "{\"tool\":\"\(tool)\",\"version\":\"\(suiteVersion)\""
         line += ",\"elapsed_seconds\":\(decimal(elapsedSeconds, places: 6))"
-        for (name, count) in counters { line += ",\"\(name)\":\(count)" }
-        for (name, value) in measures.flatMap(\.members) { line += ",\"\(name)\":\(value)" }
+        for (name, value) in shown.members { line += ",\"\(name)\":\(value)" }
         return line + "}\n"
     }
 
@@ -252,7 +239,9 @@ package final class Report {
             warn("\(rejected) rejected")
         }
         if options.isVerbose {
-            let text = counters.map { "\($0.count) \($0.name)" }.joined(separator: ", ")
+            let text = shown.members.filter { name, value in
+                Metric.isCommon(name) || !["0", "0.000"].contains(value)
+            }.map { "\($0.value) \($0.name)" }.joined(separator: ", ")
             info("\(text) in \(decimal(elapsedSeconds, places: 3)) s")
         }
         if options.writesStats {
@@ -278,21 +267,14 @@ package final class Report {
 
     package func writeMetrics() throws {
         guard let file = options.metricsFile else { return }
-        let name = file.split(separator: "/").last.map(String.init) ?? file
-        let ending = name.lastIndex(of: ".").flatMap { $0 > name.startIndex ? $0 : nil }
-        let job = name[..<(ending ?? name.endIndex)]
+        var metrics = shown
+        metrics.append(.elapsed, .number(elapsedSeconds))
+        let base = file.split(separator: "/").last.map(String.init) ?? file
+        let ending = base.lastIndex(of: ".").flatMap { $0 > base.startIndex ? $0 : nil }
+        let name = base[..<(ending ?? base.endIndex)]
             .replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
             .replacing("\n", with: "\\n")
-        var text = ""
-        for (name, count) in counters {
-            let metric = "streamutils_\(name)_total"
-            text += "# TYPE \(metric) counter\n"
-            text += "\(metric){tool=\"\(tool)\",job=\"\(job)\"} \(count)\n"
-        }
-        let elapsed = Measure(name: "elapsed_seconds", kind: .gauge, sum: elapsedSeconds, count: 1)
-        for measure in measures + [elapsed] {
-            text += measure.metric(labels: "tool=\"\(tool)\",job=\"\(job)\"")
-        }
+        let text = metrics.text(labels: "tool=\"\(tool)\",name=\"\(name)\"")
         try replaceFile(file, with: text)
     }
 
@@ -366,23 +348,4 @@ private func printable(_ text: String) -> String {
         }
     }
     return result
-}
-
-/// Where in the input something is wrong.
-package struct Place: CustomStringConvertible {
-    package var input: String
-    /// From 1.
-    package var line: Int
-    /// From 1; nil when it concerns the whole line.
-    package var byte: Int?
-
-    package init(_ input: String, line: Int, byte: Int? = nil) {
-        self.input = input
-        self.line = line
-        self.byte = byte
-    }
-
-    package var description: String {
-        "\(input):\(line)" + (byte.map { ":\($0)" } ?? "")
-    }
 }

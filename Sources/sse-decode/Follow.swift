@@ -59,12 +59,6 @@ struct Follower {
         notify = settings.follow.notifies ? Notify() : nil
         end = settings.follow.maxTime.map { monotonicNanoseconds() + $0 }
         left = settings.count ?? .max
-        for name in [
-            "connection_attempts", "reconnections", "events", "duplicates", "gaps", "stalls",
-            "bytes_received",
-        ] {
-            run.report.add(0, to: name)
-        }
     }
 
     var isOver: Bool {

@@ -146,7 +146,7 @@ private let resuming = #"""
     """#
 
 private let telling = #"""
-    .Sh DIAGNOSTICS AND COUNTERS
+    .Sh DIAGNOSTICS
     What is tried again is a warning, what is given up an error, and with
     .Fl Fl verbose
     each step is told:
@@ -175,53 +175,6 @@ private let telling = #"""
     says that the stream is over for good;
     .Va status
     is there when that is why.
-    .Pp
-    .Fl Fl stats
-    and
-    .Fl Fl metrics-file
-    have these besides those of every tool; in the latter a counter
-    .Va NAME
-    is called
-    .Va streamutils_NAME_total ,
-    and the others
-    .Va streamutils_NAME .
-    .Bl -tag -width Ds -compact
-    .It Va connection_attempts
-    Requests, those that redirects lead to included.
-    .It Va reconnections
-    Requests behind the first of each URL, without those of redirects and polls behind a poll that
-    was answered.
-    .It Va events
-    Events that came from URLs, selected or not.
-    .It Va duplicates
-    Those that
-    .Fl Fl dedup
-    dropped.
-    .It Va gaps , missing , late
-    Runs of numbers that
-    .Fl Fl reorder
-    waited for in vain, how many numbers those were, and events that came after that.
-    .It Va messages_joined
-    Messages that
-    .Fl Fl join-chunks
-    put together.
-    .It Va stalls
-    Times that nothing came for
-    .Fl Fl idle-timeout .
-    .It Va bytes_received
-    Bytes of the answers, compressed as they came.
-    .It Va last_event_timestamp_seconds
-    A gauge: when the last event came, in seconds since 1970.
-    .It Va connection_duration_seconds
-    A summary, as
-    .Va _sum
-    and
-    .Va _count :
-    how long answers lasted, from their head on.
-    .It Va time_to_reconnect_seconds
-    A summary: from the end of one answer to the head of the next.
-    .El
-
     """#
 
 private let systemd = #"""

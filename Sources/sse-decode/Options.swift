@@ -65,7 +65,7 @@ package var command: Command<DecodeOptions> {
         options: [
             outputOptions, selectionOptions, endOptions, orderOptions, Option.requesting,
             askingOptions, resumingOptions, retryingOptions, pollingOptions, Option.connecting,
-        ], manual: manual)
+        ], metrics: metrics, manual: manual)
 }
 
 private var outputOptions: OptionGroup<DecodeOptions> {
@@ -127,6 +127,10 @@ private var selectionOptions: OptionGroup<DecodeOptions> {
                 "e", "event", "NAME", { $0.events.append($1) },
                 "Write only events of this type, or with !NAME all but those. May be given more"
                     + " than once."),
+            .strings(
+                nil, "not-event", "NAME", { $0.events.append("!" + $1) },
+                "Write all but events of this type, as --event=!NAME: shells of a person take '!'"
+                    + " for their history. May be given more than once."),
             .count(
                 "n", "count", "COUNT", { $0.count = $1 }, in: 0...Int.max,
                 "Stop after so many events."),

@@ -6,6 +6,10 @@ import StreamTool
 func batch(_ run: inout Run<BatchOptions>) throws -> ExitStatus {
     let settings = run.settings
     try settings.check(command: run.command)
+    if run.command.isEmpty, let word = run.operands.first(where: isProgram) {
+        throw UsageError(
+            "'\(word.name)' is no file but a program: put -- before a command and its arguments")
+    }
     let form = Form(settings)
     run.input.passesOverMissing = settings.delivery.resumes
     if let file = settings.delivery.redelivered {
@@ -21,6 +25,14 @@ func batch(_ run: inout Run<BatchOptions>) throws -> ExitStatus {
         try batch(delivery, form, journal, &run)
     }
     return .success
+}
+
+/// There is no file of this name, and there is a program.
+private func isProgram(_ operand: Operand) -> Bool {
+    guard !operand.name.contains("/"), access(operand.name, F_OK) != 0,
+        let folders = getenv("PATH").map({ String(cString: $0) })
+    else { return false }
+    return folders.split(separator: ":").contains { access("\($0)/\(operand.name)", X_OK) == 0 }
 }
 
 private func batch<D: Destination & ~Copyable>(

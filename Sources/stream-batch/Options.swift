@@ -163,7 +163,7 @@ var command: Command<BatchOptions> {
         options: [
             closingOptions, keyOptions, windowOptions, outputOptions, deliveryOptions,
             stageOptions, lineOptions,
-        ], manual: manual, takesCommand: true)
+        ], metrics: metrics, manual: manual, takesCommand: true)
 }
 
 private var closingOptions: OptionGroup<BatchOptions> {

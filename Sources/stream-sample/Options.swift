@@ -132,7 +132,8 @@ var command: Command<SampleOptions> {
     Command(
         "stream-sample", "sample lines of a stream",
         synopsis: "[method] [options] [FILE ...]",
-        options: [methodOptions, choiceOptions, allOptions, lineOptions], manual: manual)
+        options: [methodOptions, choiceOptions, allOptions, lineOptions], metrics: metrics,
+        manual: manual)
 }
 
 private var methodOptions: OptionGroup<SampleOptions> {

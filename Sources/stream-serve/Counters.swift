@@ -60,8 +60,8 @@ struct Counters {
     var replayMisses = 0
     var published = 0
     var publishErrors = 0
-    var lag = Spread()
-    var loop = Spread()
+    var lag = Histogram()
+    var loop = Histogram()
     var historyEvents = 0
     var historyBytes = 0
     var feeds = 0
@@ -89,60 +89,14 @@ struct Counters {
     }
 }
 
-/// Times in seconds, in buckets that grow by a quarter from one to the next: a quantile is right
-/// within 12 %.
-struct Spread {
-    private static let first = 1e-6
-    private static let growth = 1.25
-    private static let buckets = 96
-    private var counts = [Int](repeating: 0, count: buckets)
-    private(set) var sum = 0.0
-    private(set) var count = 0
-
-    mutating func add(nanoseconds: UInt64, times: Int = 1) {
-        let seconds = Double(nanoseconds) / 1e9
-        sum += seconds * Double(times)
-        count += times
-        counts[Self.bucket(seconds)] += times
-    }
-
-    mutating func add(_ other: Spread) {
-        for index in counts.indices { counts[index] += other.counts[index] }
-        sum += other.sum
-        count += other.count
-    }
-
-    private static func bucket(_ seconds: Double) -> Int {
-        var bound = first
-        var index = 0
-        while seconds > bound && index < buckets - 1 {
-            bound *= growth
-            index += 1
-        }
-        return index
-    }
-
-    /// 0 when there is nothing.
-    func quantile(_ share: Double) -> Double {
-        if count == 0 { return 0 }
-        var left = Int((share * Double(count)).rounded(.up))
-        var bound = Self.first
-        for amount in counts {
-            left -= amount
-            if left <= 0 { return bound / 1.12 }
-            bound *= Self.growth
-        }
-        return bound
-    }
-}
-
 /// The counters of all workers, and what they agree on. Each worker puts its own there when it has
 /// nothing else to do.
 final class Board: @unchecked Sendable {
     private let lock = Lock()
     private var workers: [Counters]
     private var eventsIn = 0
-    private var bytesIn = 0
+    /// What the publisher counts.
+    private var common: [(name: String, value: Metric.Value)] = []
     private var isReady = false
     private var isRunning: Int
     let started = monotonicNanoseconds()
@@ -172,10 +126,10 @@ final class Board: @unchecked Sendable {
         return isRunning
     }
 
-    func post(eventsIn: Int, bytesIn: Int) {
+    func post(eventsIn: Int, _ common: [(name: String, value: Metric.Value)]) {
         lock.lock()
         self.eventsIn = eventsIn
-        self.bytesIn = bytesIn
+        self.common = common
         lock.unlock()
     }
 
@@ -191,12 +145,19 @@ final class Board: @unchecked Sendable {
         return isReady
     }
 
-    func total() -> (counters: Counters, eventsIn: Int, bytesIn: Int) {
+    /// How many events came in, which a worker may ask for each client.
+    func eventsCame() -> Int {
+        lock.lock()
+        defer { lock.unlock() }
+        return eventsIn
+    }
+
+    func total() -> (Counters, eventsIn: Int, common: [(name: String, value: Metric.Value)]) {
         lock.lock()
         defer { lock.unlock() }
         var total = Counters()
         for counters in workers { total.add(counters) }
-        return (total, eventsIn, bytesIn)
+        return (total, eventsIn, common)
     }
 
     /// How many connections each worker has.

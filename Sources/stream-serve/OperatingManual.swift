@@ -1,90 +1,10 @@
 /// The sections of the manual for those who run the server.
 let operatingManual =
-    metricsPage + limits + fixedLimits + compression + security + proxies + systemd + browsers
+    alerts + limits + fixedLimits + compression + security + proxies + systemd + browsers
     + performance
 
-private let metricsPage = #"""
-    .Sh METRICS
-    .Pa /metrics
-    has these, and
-    .Pa /stats
-    the same as JSON.
-    Each begins with
-    .Li streamutils_ .
-    .Bl -tag -width Ds -compact
-    .It Va connections{transport}
-    Connections now, that are a stream
-    .Pq Li sse , ws , stream ,
-    wait
-    .Pq Li poll
-    or do neither
-    .Pq Li http .
-    .It Va connections_total{transport}
-    How many there were;
-    .Li http
-    counts all connections, and
-    .Li poll
-    requests.
-    .It Va events_in_total , bytes_in_total
-    What came in.
-    .It Va events_out_total{transport} , bytes_out_total{transport}
-    What was given to the system for clients, each client counted; bytes as sent, compressed.
-    The bytes of
-    .Pa /poll
-    are among those of
-    .Li http .
-    .It Va dropped_total{reason}
-    Events that slow clients did not get:
-    .Li slow ,
-    or
-    .Li conflated .
-    .It Va closed_total{reason}
-    Why streams ended: too
-    .Li slow ,
-    .Li send_timeout ,
-    .Li pong_timeout ,
-    .Li protocol ,
-    .Li policy
-    (a message that is not allowed),
-    the
-    .Li peer
-    went, the
-    .Li end .
-    .It Va refused_total{reason}
-    Requests and messages that were turned away:
-    .Li full
-    and
-    .Li address
-    (too many connections),
-    .Li head , body
-    (too long),
-    .Li uploads
-    (too much on its way),
-    .Li timeout , rate , origin .
-    .It Va replays_total{result}
-    Clients that came back with an id that is kept
-    .Pq Li hit
-    or is not
-    .Pq Li miss .
-    .It Va published_total , publish_errors_total
-    Messages of clients that were written, and that were refused.
-    .It Va lag_seconds
-    From the coming of an event to its sending, for each client: quantiles since the start, sum and
-    count.
-    Quantiles are right within 12 %.
-    .It Va loop_seconds
-    How long a turn of a worker takes, in which nobody else is served.
-    .It Va history_events , history_bytes
-    What is kept; every worker has it.
-    .It Va feeds
-    Different streams that are made now.
-    .It Va upload_bytes
-    What came of requests and messages that are not complete, of all clients: see
-    .Fl Fl max-uploads .
-    .It Va uptime_seconds
-    Since the start.
-    .El
-    .Pp
+private let alerts = #"""
+    .Sh ALERTS
     Alerts that make sense:
     .Bd -literal
     # The producer is silent, or gone.
@@ -98,17 +18,7 @@ private let metricsPage = #"""
     # Events take more than a quarter of a second: the processors are busy.
     rate(streamutils_lag_seconds_sum[5m]) / rate(streamutils_lag_seconds_count[5m]) > 0.25
     .Ed
-    .Pp
-    .Fl Fl stats
-    and
-    .Fl Fl metrics-file
-    have
-    .Va connections , deliveries , published
-    and
-    .Va refused
-    besides those of every tool.
-
-    """#
+"""#
 
 private let limits = #"""
     .Sh LIMITS

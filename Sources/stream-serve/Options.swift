@@ -121,7 +121,7 @@ var command: Command<ServeOptions> {
         options: [
             publisherOptions, listenOptions, clientOptions, slowOptions, publishOptions, endOptions,
             limitOptions,
-        ], manual: manual)
+        ], metrics: metrics, manual: manual)
 }
 
 private var publisherOptions: OptionGroup<ServeOptions> {

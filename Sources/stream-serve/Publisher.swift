@@ -198,7 +198,7 @@ struct Publisher: ~Copyable {
     }
 
     private mutating func handOver(_ report: Report) {
-        shared.board.post(eventsIn: Int(packer.sequence - 1), bytesIn: report.inputBytes)
+        shared.board.post(eventsIn: Int(packer.sequence - 1), report.common)
         if batch.isEmpty { return }
         shared.posting.lock()
         for mailbox in shared.mailboxes { mailbox.post(batch.bytes) }
@@ -281,11 +281,9 @@ struct Publisher: ~Copyable {
     /// Takes in the counters of the workers, for --stats and --metrics-file.
     private mutating func count(_ report: Report, _ now: UInt64) {
         counted = now
-        let (total, _, _) = shared.board.total()
-        report.set(total.opened.reduce(0, +), as: "connections")
-        report.set(total.eventsOut.reduce(0, +), as: "deliveries")
-        report.set(total.published, as: "published")
-        report.set(total.refused.reduce(0, +), as: "refused")
-        report.dropped = total.dropped.reduce(0, +)
+        shared.board.post(eventsIn: Int(packer.sequence - 1), report.common)
+        for (name, value) in shared.board.values(uploadBytes: shared.admission.held()) {
+            report.set(value, as: name)
+        }
     }
 }

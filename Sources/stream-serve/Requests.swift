@@ -226,7 +226,7 @@ extension Worker {
         case "/healthz": answer(index, request, "text/plain; charset=utf-8", "ok\n")
         case "/readyz": try serveReady(index, request)
         case "/metrics":
-            answer(index, request, "text/plain; version=0.0.4; charset=utf-8", metrics())
+            answer(index, request, "text/plain; version=0.0.4; charset=utf-8", metricsPage())
         case "/stats" where settings.isAdmin:
             answer(index, request, "application/json", statistics())
         case "/": serveViewer(index, request)

@@ -189,7 +189,7 @@ extension Worker {
         let text = Array(id.utf8)
         // Another worker may be ahead of this one, and so may the client.
         if text.starts(with: prefix), let number = UInt64(id.dropFirst(prefix.count)),
-            number <= shared.board.total().eventsIn
+            number <= shared.board.eventsCame()
         {
             if number + 1 >= history.first {
                 counters.replayHits += 1

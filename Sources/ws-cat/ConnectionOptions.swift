@@ -55,8 +55,8 @@ private var keepaliveOptions: [Option<CatOptions>] {
             "The connection has failed when no message comes for so long; 0 sets no limit."),
         .set(
             nil, "latency", { $0.measuresLatency = true },
-            "Measure the time from ping to pong, every second unless --ping says otherwise."
-                + " --stats has the percentiles."),
+            "Ping every second, unless --ping says otherwise, to measure the time to the pong:"
+                + " rtt_seconds of --stats and --metrics-file."),
     ]
 }
 

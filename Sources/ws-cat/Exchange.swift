@@ -30,7 +30,7 @@ struct Exchange: ~Copyable {
     var keepalive: Keepalive
     var retry: Retry
     var pace: Pace?
-    var latency = Latency()
+    var latency = Histogram()
     let listener: Listener?
     let started = monotonicNanoseconds()
 
@@ -97,8 +97,6 @@ struct Exchange: ~Copyable {
         run.output.beEager()
         run.read()
         run.input.inflates = settings.form != .binary
-        // A counter that is 0 is one, too.
-        for name in ["sent", "unconfirmed", "connections"] { run.report.add(0, to: name) }
         if try !run.openInput() { intake.end() }
         try tellPort(run.report)
     }
@@ -272,7 +270,7 @@ struct Exchange: ~Copyable {
         let answer = keepalive.pong(payload, monotonicNanoseconds())
         if let answer {
             confirmedHere = max(confirmedHere, answer.confirmed)
-            latency.add(answer.roundTrip)
+            latency.add(nanoseconds: answer.roundTrip)
         }
         run.report.add(to: "pongs_received")
         writer.append(

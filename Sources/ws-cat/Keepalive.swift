@@ -80,36 +80,3 @@ struct Keepalive {
         idleTimeout.map { now >= lastMessage + $0 } ?? false
     }
 }
-
-/// Round trips, in buckets that are 1/16 of a power of two wide: a percentile is exact to 6 %.
-struct Latency {
-    private var buckets = [Int](repeating: 0, count: 64 * 16)
-    private(set) var count = 0
-    private(set) var longest: UInt64 = 0
-
-    mutating func add(_ nanoseconds: UInt64) {
-        buckets[Self.bucket(nanoseconds)] += 1
-        count += 1
-        longest = max(longest, nanoseconds)
-    }
-
-    private static func bucket(_ value: UInt64) -> Int {
-        guard value >= 16 else { return Int(value) }
-        let exponent = 63 - value.leadingZeroBitCount
-        return (exponent - 3) * 16 + Int(value >> UInt64(exponent - 4) & 15)
-    }
-
-    /// The middle of the bucket in which this share of the round trips ends.
-    func percentile(_ share: Double) -> UInt64 {
-        let rank = max(1, Int((share * Double(count)).rounded(.up)))
-        var seen = 0
-        for (index, count) in buckets.enumerated() {
-            seen += count
-            guard seen >= rank, count > 0 else { continue }
-            if index < 16 { return UInt64(index) }
-            let width: UInt64 = 1 << UInt64(index / 16 - 1)
-            return min(longest, (16 + UInt64(index % 16)) * width + width / 2)
-        }
-        return longest
-    }
-}

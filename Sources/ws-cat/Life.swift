@@ -286,12 +286,7 @@ extension Exchange {
         let report = run.report
         try keepUnsent(run)
         count(in: report)
-        if latency.count > 0 && settings.measuresLatency {
-            for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
-                report.set(Int(latency.percentile(share) / 1000), as: "rtt_us_\(name)")
-            }
-            report.set(Int(latency.longest / 1000), as: "rtt_us_max")
-        }
+        report.set(.times(latency), as: "rtt_seconds")
         if intake.dropped > 0 {
             report.gaveUp = true
             report.warn("\(intake.dropped) lines were dropped (see --overflow)")

@@ -97,7 +97,7 @@ var command: Command<CatOptions> {
         options: [
             lineOptions, endOptions, Option.requesting, protocolOptions, upOptions,
             Option.connecting, listenOptions,
-        ], manual: manual)
+        ], metrics: metrics, manual: manual)
 }
 
 private var lineOptions: OptionGroup<CatOptions> {

@@ -21,7 +21,7 @@ class EndOfInput(unittest.TestCase):
         with serve("--drain 1h") as server, server.sse() as sse, server.ws() as ws, \
                 server.stream() as stream, server.ws("/ws?raw") as raw, server.wire() as poll:
             poll.request("/poll?wait=60s&channel=none")
-            server.reaches(1, "connections", transport="poll")
+            server.reaches(1, "connections_active", transport="poll")
             server.feed(1)
             server.end()
             first, *end = sse.others()
@@ -184,7 +184,7 @@ class Signals(unittest.TestCase):
         with serve("--publish --drain 500ms") as server, server.wire() as poll, \
                 server.wire() as idle, server.wire() as half:
             poll.request("/poll?wait=60s")
-            server.reaches(1, "connections", transport="poll")
+            server.reaches(1, "connections_active", transport="poll")
             idle.ask("/healthz")
             half.send("POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[1")
             server.signal()
@@ -375,8 +375,9 @@ class Words(unittest.TestCase):
                 server.feed(1, 2)
                 self.assertEqual(client.data(2), [1, 2])
                 file = server.path / "m.prom"
-                until(lambda: "\nstreamutils_deliveries_total{tool=\"stream-serve\",job=\"m\"} 2\n"
-                      in file.read_text(), "it is counted")
+                sample = ('\nstreamutils_events_out_total{tool="stream-serve",name="m",'
+                          'transport="sse"} 2\n')
+                until(lambda: sample in file.read_text(), "it is counted")
 
     def test_stats(self):
         with serve("--stats --metrics-file m.prom -q") as server, server.sse() as client:
@@ -388,10 +389,11 @@ class Words(unittest.TestCase):
             self.assertEqual(server.finish(), 0)
             counters = json.loads(server.errors[-1])
             text = (server.path / "m.prom").read_text()
-        for name, count in [("records_in", 2), ("rejected", 0), ("dropped", 0)]:
+        for name, count in [("records_in", 2), ("rejected", 0),
+                            ("dropped", {"slow": 0, "conflated": 0})]:
             self.assertEqual((now[name], counters[name]), (count, count))
-        self.assertEqual(counters["deliveries"], 2)
-        self.assertIn('\nstreamutils_records_in_total{tool="stream-serve",job="m"} 2\n', text)
+        self.assertEqual(counters["events_out"]["sse"], 2)
+        self.assertIn('\nstreamutils_records_in_total{tool="stream-serve",name="m"} 2\n', text)
 
     def test_json(self):
         with serve("--log-format=json -v --on-error=skip") as server:

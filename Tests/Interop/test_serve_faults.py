@@ -122,14 +122,15 @@ class Neighbours(unittest.TestCase):
                 self.addCleanup(processes[-1].wait)
                 self.addCleanup(processes[-1].kill)
             # Those, and a client of each transport.
-            until(lambda: server.metric("connections") >= 60 + len(TRANSPORTS), "all are there")
+            until(lambda: server.metric("connections_active") >= 60 + len(TRANSPORTS),
+                  "all are there")
             for process in processes[::3]:
                 process.send_signal(signal.SIGSTOP)
             for process in processes:
                 process.send_signal(signal.SIGKILL)
             for process in processes:
                 process.wait()
-            until(lambda: server.metric("connections") <= 5, "the dead are gone")
+            until(lambda: server.metric("connections_active") <= 5, "the dead are gone")
 
     def test_clients_that_say_and_take_nothing(self):
         """Each goes by its time limit: of pings, and of sending."""
@@ -139,8 +140,8 @@ class Neighbours(unittest.TestCase):
                 Beside(server, rate=500, size=400):
             for number in range(60):
                 dead.deaf(dead.join(["sse", "ws", "stream"][number % 3], receive_buffer=4096))
-            until(lambda: server.metric("connections") > 60)
-            until(lambda: server.metric("connections") <= 5, "the dead are gone")
+            until(lambda: server.metric("connections_active") > 60)
+            until(lambda: server.metric("connections_active") <= 5, "the dead are gone")
 
     def test_a_full_table(self):
         """Others go on, who is too many is told so, and room is used again."""
@@ -350,17 +351,17 @@ class Vanished(unittest.TestCase):
             wires[-1].request("/poll?wait=1m")
             server.address = local
             for transport in ["sse", "stream", "ws", "poll"]:
-                server.reaches(1, "connections", at_least=True, transport=transport)
+                server.reaches(1, "connections_active", at_least=True, transport=transport)
             # They stay for as long as they are there.
             time.sleep(1.5)
             server.reaches(0, "closed_total")
             cable.cut()
             server.feed(1)
             for transport, count in [("sse", 1), ("stream", 0), ("ws", 0), ("poll", 0)]:
-                until(lambda: server.metric("connections", transport=transport) == count,
+                until(lambda: server.metric("connections_active", transport=transport) == count,
                       transport)
             # The one that asks is there.
-            until(lambda: server.metric("connections", transport="http") == 1, "http")
+            until(lambda: server.metric("connections_active", transport="http") == 1, "http")
             server.reaches(5, "closed_total", reason="send_timeout")
             self.assertEqual(near.data(), [1])
 

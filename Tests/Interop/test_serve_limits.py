@@ -107,7 +107,7 @@ class Connections(unittest.TestCase):
                 wire.close()
                 if turn % 30 == 0:
                     witness.check()
-            until(lambda: server.metric("connections") <= 2, "they are gone")
+            until(lambda: server.metric("connections_active") <= 2, "they are gone")
             descriptors = lambda: len(list(open_files(server)))
             until(lambda: descriptors() < 40, "descriptors are closed")
             witness.check()
@@ -656,7 +656,7 @@ class Nonsense(unittest.TestCase):
                     witness.check()
             witness.check()
             # None of them is left.
-            until(lambda: server.metric("connections") <= 2, "they are gone")
+            until(lambda: server.metric("connections_active") <= 2, "they are gone")
 
     def test_frames(self):
         with serve("--publish --echo") as server:

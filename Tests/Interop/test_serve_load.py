@@ -179,7 +179,8 @@ class Crowds(unittest.TestCase):
             for member in steady:
                 self.assertEqual(member.connections, 1)
             passing.close()
-            until(lambda: server.metric("connections") <= len(steady) + 1, "only the steady ones")
+            until(lambda: server.metric("connections_active") <= len(steady) + 1,
+                  "only the steady ones")
 
     def test_compressed_and_plain_that_come_and_go(self):
         """Those who share a compressed stream are right wherever they join it."""

@@ -225,7 +225,7 @@ class Policies(unittest.TestCase):
                 if transport == "ws":
                     self.assertEqual(slow.client.code, 1013)
                 self.assertEqual(other.done(), list(range(1000)))
-                until(lambda: server.metric("connections") <= 2, "it is closed")
+                until(lambda: server.metric("connections_active") <= 2, "it is closed")
 
     def test_disconnected_it_resumes(self):
         with serve(f"{SMALL} --buffer 20 --slow-after 100ms --slow=disconnect") as server:

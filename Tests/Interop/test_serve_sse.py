@@ -120,7 +120,7 @@ class Events(unittest.TestCase):
         with serve("-r") as server:
             process = subprocess.Popen(["sse-decode", "-r", "-n3", f"http://{server.host}/events"],
                                        stdout=subprocess.PIPE, env=ENVIRONMENT)
-            until(lambda: server.metric("connections", transport="sse"))
+            until(lambda: server.metric("connections_active", transport="sse"))
             server.feed(*records)
             output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         got = [{name: record[name] for name in ["event", "id", "data"]}
@@ -373,7 +373,7 @@ class Many(unittest.TestCase):
                 server.feed(*range(start, start + 100))
             for thread in threads:
                 thread.join(PATIENCE_SECONDS)
-            server.reaches(40, "connections", transport="sse")
+            server.reaches(40, "connections_active", transport="sse")
             server.reaches(60_000, "events_out_total", transport="sse")
             server.reaches(40, "connections_total", transport="sse")
         self.assertEqual([sequence(id) for id in got[0]], list(range(1, 1501)))
@@ -382,7 +382,8 @@ class Many(unittest.TestCase):
     def test_a_client_that_left(self):
         with serve() as server:
             with server.sse():
-                server.reaches(1, "connections", transport="sse")
+                server.reaches(1, "connections_active", transport="sse")
             # Without an event or a heartbeat to find out by.
-            until(lambda: server.metric("connections", transport="sse") == 0, "it is noticed")
+            until(lambda: server.metric("connections_active", transport="sse") == 0,
+                  "it is noticed")
             server.reaches(1, "closed_total", reason="peer")

@@ -77,7 +77,7 @@ class Messages(unittest.TestCase):
             server.feed(*range(500))
             for client in clients:
                 self.assertEqual(client.data(500), list(range(500)))
-            server.reaches(20, "connections", transport="ws")
+            server.reaches(20, "connections_active", transport="ws")
             server.reaches(10_000, "events_out_total", transport="ws")
 
 
@@ -378,6 +378,6 @@ class Frames(unittest.TestCase):
     def test_one_that_vanishes(self):
         with serve() as server:
             client = server.raw_ws()
-            server.reaches(1, "connections", transport="ws")
+            server.reaches(1, "connections_active", transport="ws")
             client.close()
-            server.reaches(0, "connections", transport="ws")
+            server.reaches(0, "connections_active", transport="ws")

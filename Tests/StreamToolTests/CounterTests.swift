@@ -18,17 +18,17 @@ import Testing
             unlink("\(place).stats")
             unlink("\(place).prom")
         }
-        let report = Report(tool: "a-tool", options: options)
+        let report = Report(tool: "a-tool", options: options, metrics: rows)
         tell(report)
         try report.finish()
-        let job = "job=\"streamutils-\(name).\(getpid())\""
+        let label = "name=\"streamutils-\(name).\(getpid())\""
         return (
             masked(try text("\(place).stats"), behind: "\"elapsed_seconds\":"),
             masked(
                 try text("\(place).prom"),
-                behind: "streamutils_elapsed_seconds{tool=\"a-tool\",\(job)} "
+                behind: "streamutils_elapsed_seconds{tool=\"a-tool\",\(label)} "
             )
-            .replacing(job, with: "job=\"JOB\"")
+            .replacing(label, with: "name=\"NAME\"")
         )
     }
 
@@ -49,89 +49,92 @@ import Testing
     }
 
     private let head = "{\"tool\":\"a-tool\",\"version\":\"\(suiteVersion)\",\"elapsed_seconds\":T"
-    private let labels = "{tool=\"a-tool\",job=\"JOB\"}"
+    private let labels = "{tool=\"a-tool\",name=\"NAME\"}"
 
-    private func counterText(_ name: String, _ count: Int) -> String {
-        "# TYPE streamutils_\(name)_total counter\nstreamutils_\(name)_total\(labels) \(count)\n"
+    private let rows: [Metric] = [
+        .counter("apples", "Of all kinds."),
+        .counter("refused", "By reason.", by: ("reason", ["full", "rate"])),
+        .gauge("depth", "How deep."), .histogram("wait_seconds", "How long."),
+    ]
+
+    private func family(_ name: String, _ help: String, _ kind: String = "counter") -> String {
+        "# HELP streamutils_\(name) \(help)\n# TYPE streamutils_\(name) \(kind)\n"
     }
 
-    private var elapsed: String {
-        "# TYPE streamutils_elapsed_seconds gauge\nstreamutils_elapsed_seconds\(labels) T\n"
+    /// The families of --metrics-file, each from its help on.
+    private func families(_ text: String) -> [Substring] {
+        text.split(separator: "# HELP ")
     }
 
-    private var standing: String {
-        ["input_bytes", "output_bytes", "records_in", "records_out", "rejected", "dropped"]
-            .map { counterText($0, 0) }.joined()
+    /// What did not happen is there, as 0; what is not known is not.
+    @Test func nothingYet() throws {
+        let (stats, metrics) = try texts("nothing") { _ in }
+        #expect(
+            stats == head + ",\"input_bytes\":0,\"output_bytes\":0,\"records_in\":0"
+                + ",\"records_out\":0,\"rejected\":0,\"dropped\":0,\"apples\":0"
+                + ",\"refused\":{\"full\":0,\"rate\":0}"
+                + ",\"wait_seconds_sum\":0.000,\"wait_seconds_count\":0}\n")
+        #expect(families(metrics).count == 10)
+        #expect(metrics.hasPrefix("# HELP streamutils_input_bytes_total Bytes that were read"))
+        #expect(
+            metrics.contains(
+                family("apples_total", "Of all kinds.")
+                    + "streamutils_apples_total\(labels) 0\n"))
+        #expect(!metrics.contains("depth"))
+        #expect(metrics.hasSuffix("\nstreamutils_elapsed_seconds\(labels) T\n"))
     }
 
-    private let zeros =
-        ",\"input_bytes\":0,\"output_bytes\":0,\"records_in\":0,\"records_out\":0"
-        + ",\"rejected\":0,\"dropped\":0"
-
-    /// Byte for byte what tools without gauges always wrote.
-    @Test func countersAlone() throws {
-        let (stats, metrics) = try texts("counters") {
+    @Test func countsAndNumbers() throws {
+        let (stats, metrics) = try texts("counts") {
             $0.inputBytes = 12
-            $0.outputBytes = 34
-            $0.recordsIn = 5
-            $0.recordsOut = 4
             $0.dropped = 1
-            $0.add(2, to: "zebra")
-            $0.set(0, as: "unseen")
-            $0.set(9, as: "apple")
-            $0.add(to: "zebra")
-        }
-        #expect(
-            stats == head + ",\"input_bytes\":12,\"output_bytes\":34,\"records_in\":5"
-                + ",\"records_out\":4,\"rejected\":0,\"dropped\":1,\"zebra\":3,\"apple\":9}\n")
-        let counts = [
-            ("input_bytes", 12), ("output_bytes", 34), ("records_in", 5), ("records_out", 4),
-            ("rejected", 0), ("dropped", 1), ("zebra", 3), ("apple", 9),
-        ]
-        #expect(metrics == counts.map { counterText($0.0, $0.1) }.joined() + elapsed)
-    }
-
-    @Test func aGaugeIsTheLastValue() throws {
-        let (stats, metrics) = try texts("gauge") {
+            $0.add(2, to: "apples")
+            $0.add(to: "apples")
+            $0.set(.counts([4, 5]), as: "refused")
             $0.setGauge(7, as: "depth")
-            $0.setGauge(12.345_000_001, as: "depth")
-            $0.setGauge(-0.25, as: "drift_seconds")
-            $0.setGauge(1_764_124_690.123_456, as: "last_event_timestamp_seconds")
+            $0.setGauge(-12.345_000_001, as: "depth")
         }
+        for member in [
+            "\"input_bytes\":12,", "\"dropped\":1,\"apples\":3,",
+            "\"refused\":{\"full\":4,\"rate\":5},\"depth\":-12.345,",
+        ] {
+            #expect(stats.contains(member))
+        }
+        let shared = labels.dropLast()
         #expect(
-            stats == head + zeros + ",\"depth\":12.345,\"drift_seconds\":-0.250"
-                + ",\"last_event_timestamp_seconds\":1764124690.123}\n")
-        let samples = [
-            ("depth", "12.345"), ("drift_seconds", "-0.250"),
-            ("last_event_timestamp_seconds", "1764124690.123"),
-        ]
-        let gauges = samples.map {
-            "# TYPE streamutils_\($0) gauge\nstreamutils_\($0)\(labels) \($1)\n"
-        }
-        #expect(metrics == standing + gauges.joined() + elapsed)
+            metrics.contains(
+                family("refused_total", "By reason.")
+                    + "streamutils_refused_total\(shared),reason=\"full\"} 4\n"
+                    + "streamutils_refused_total\(shared),reason=\"rate\"} 5\n"))
+        #expect(
+            metrics.contains(
+                family("depth", "How deep.", "gauge") + "streamutils_depth\(labels) -12.345\n"))
     }
 
-    @Test func aSummaryIsASumAndACount() throws {
-        let (stats, metrics) = try texts("summary") {
-            for seconds in [1, 0.2, 0.034] { $0.observe(seconds, as: "wait_seconds") }
-            $0.observe(0, as: "other_seconds")
+    /// Buckets are cumulative, and a bound belongs to the one below it.
+    @Test func times() throws {
+        let (stats, metrics) = try texts("times") {
+            for seconds in [1, 0.25, 0.034] { $0.observe(seconds, as: "wait_seconds") }
         }
-        #expect(
-            stats == head + zeros + ",\"wait_seconds_sum\":1.234,\"wait_seconds_count\":3"
-                + ",\"other_seconds_sum\":0.000,\"other_seconds_count\":1}\n")
-        let samples = [("wait_seconds", "1.234", 3), ("other_seconds", "0.000", 1)]
-        let summaries = samples.map {
-            "# TYPE streamutils_\($0) summary\nstreamutils_\($0)_sum\(labels) \($1)\n"
-                + "streamutils_\($0)_count\(labels) \($2)\n"
+        #expect(stats.contains(",\"wait_seconds_sum\":1.284,\"wait_seconds_count\":3,"))
+        let shared = labels.dropLast()
+        for (bound, count) in [
+            ("0.025", 0), ("0.05", 1), ("0.1", 1), ("0.25", 2), ("0.5", 2), ("1", 3), ("+Inf", 3),
+        ] {
+            let bucket = "streamutils_wait_seconds_bucket\(shared),le=\"\(bound)\"} \(count)\n"
+            #expect(metrics.contains(bucket))
         }
-        #expect(metrics == standing + summaries.joined() + elapsed)
+        #expect(metrics.contains(family("wait_seconds", "How long.", "histogram")))
+        #expect(metrics.contains("streamutils_wait_seconds_sum\(labels) 1.284000\n"))
+        #expect(metrics.contains("streamutils_wait_seconds_count\(labels) 3\n"))
     }
 
-    /// Sums of small parts keep them: they are rounded when they are shown.
-    @Test func manySmallParts() throws {
-        let (stats, _) = try texts("parts") {
-            for _ in 0..<10_000 { $0.observe(0.0001, as: "part_seconds") }
+    /// A counter stays at the largest number.
+    @Test func noOverflow() throws {
+        let (stats, _) = try texts("overflow") {
+            $0.add(.max, to: "apples")
+            $0.add(1, to: "apples")
         }
-        #expect(stats.hasSuffix(",\"part_seconds_sum\":1.000,\"part_seconds_count\":10000}\n"))
+        #expect(stats.contains("\"apples\":9223372036854775807,"))
     }
 }

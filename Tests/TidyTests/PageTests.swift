@@ -44,6 +44,18 @@ import Testing
         #expect(isCurrent, "\(page.path) is stale: STREAMUTILS_UPDATE=1 swift test writes it")
     }
 
+    /// A counter that its tool's table lacks would be counted all the same, without a word on it.
+    @Test(arguments: Repository.tools) func everyCounterIsInTheTable(_ tool: String) throws {
+        let use = /[ .]report\.(?:add|set|setGauge|observe)\([^"]{0,90}?(?:to|as): "(\w+)"/
+        let table = try Repository.text("man/\(tool).1")
+        for path in Repository.files("Sources/\(tool)", endings: [".swift"]) {
+            for found in try Repository.text(path).matches(of: use) {
+                let isListed = table.contains(".It Va \(found.1) ")
+                #expect(isListed, "\(path) counts \(found.1), which Metrics.swift lacks")
+            }
+        }
+    }
+
     /// Pages of section 7 are written by hand.
     @Test func nothingElseIsCommitted() {
         let known = Set(Self.pages.map(\.path))

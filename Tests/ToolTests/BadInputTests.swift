@@ -16,17 +16,19 @@ import Testing
             errors: "sse-encode: -:4:4: expected a JSON value\n"),
         .encode(
             "the input ends inside a value", "-d", "1\n[1,", output: "data: 1\n\n", status: 65,
-            errors: "sse-encode: -:2:4: expected more, the JSON text ends here\n"),
+            errors: "sse-encode: -:2:4: expected more, the JSON text ends here"
+                + " (a value stands on one line, as jq -c writes it)\n"),
         .encode(
             "two values on a line", "-d", "1 2\n", output: "", status: 65,
-            errors: "sse-encode: -:1:3: expected the end of the line after the value\n"),
+            errors: "sse-encode: -:1:3: expected the end of the line after the value"
+                + " (--text takes any line)\n"),
         .encode(
             "the file is named", "-d page.html", output: "", status: 65,
-            errors: "sse-encode: page.html:1:1: expected a JSON value\n"),
+            errors: "sse-encode: page.html:1:1: expected a JSON value (--text takes any line)\n"),
         .encode(
             "skip", "-d --on-error=skip", "1\nx\n2\n\"\t\"\n3",
             output: "data: 1\n\ndata: 2\n\ndata: 3\n\n", status: 1,
-            errors: "sse-encode: -:2:1: expected a JSON value\n"
+            errors: "sse-encode: -:2:1: expected a JSON value (--text takes any line)\n"
                 + "sse-encode: -:4:2: control character in string, expected it escaped\n"
                 + "sse-encode: 2 rejected\n"),
         .encode(

@@ -73,7 +73,7 @@ import Testing
         .batch("a byte order mark", "", "\u{FEFF}1\n2\n", output: "[1,2]\n"),
         .batch(
             "one in a line is none", "", "1\n\u{FEFF}2\n", output: "[1]\n", status: 65,
-            errors: "stream-batch: -:2:1: expected a JSON value\n"),
+            errors: "stream-batch: -:2:1: expected a JSON value (--text takes any line)\n"),
         .batch("blank lines", "-n 2", "\n1\n \n\t\r\n\n2\n\n3\n\n", output: "[1,2]\n[3]\n"),
         .batch("nothing but a mark", "", "\u{FEFF}", output: ""),
         .batch("white space at the end", "", "1 \n2\t\n", output: "[1 ,2\t]\n"),

@@ -24,11 +24,12 @@ import Testing
             output: "[1,2,3,5]\n", status: 65, errors: "stream-batch: -:5:2: \(noKey)\n"),
         .batch(
             "a bad first line", "-f object", "x\n", output: "", status: 65,
-            errors: "stream-batch: -:1:1: expected a JSON value\n"),
+            errors: "stream-batch: -:1:1: expected a JSON value (--text takes any line)\n"),
         .batch(
             "skip, and the batch goes on", "-n 2 --on-error=skip", "1\n{]\n2\nx\n3\n",
             output: "[1,2]\n[3]\n", status: 1,
-            errors: "stream-batch: -:2:2: \(noKey)\nstream-batch: -:4:1: expected a JSON value\n"
+            errors: "stream-batch: -:2:2: \(noKey)\nstream-batch: -:4:1: expected a JSON value"
+                + " (--text takes any line)\n"
                 + "stream-batch: 2 rejected\n"),
         .batch(
             "skip, quietly", "-q --on-error=skip", "1\nx\n2\n", output: "[1,2]\n", status: 1),
@@ -60,7 +61,7 @@ import Testing
             errors: "stream-batch: -:4:4: expected a JSON value\n"),
         .batch(
             "the file is named", "page.html", output: "", status: 65,
-            errors: "stream-batch: page.html:1:1: expected a JSON value\n"),
+            errors: "stream-batch: page.html:1:1: expected a JSON value (--text takes any line)\n"),
     ]
 
     @Test func rejects() throws {

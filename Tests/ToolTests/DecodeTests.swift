@@ -128,6 +128,9 @@ import Testing
         .decode("--event !NAME", "-d --event !a", types, output: "2\n3\n"),
         .decode("an unnamed event is a message", "-d --event message", types, output: "2\n"),
         .decode("without messages", "-d --event=!message -e !b", types, output: "1\n4\n"),
+        .decode(
+            "without, for a shell", "-d --not-event message --not-event b", types,
+            output: "1\n4\n"),
         .decode("included and excluded", "-d -e a -e b -e !b", types, output: "1\n4\n"),
         .decode("-n counts what is written", "-d -n 1 -e b", types, output: "3\n"),
         .decode("-n 0", "-d -n0", types, output: ""),

@@ -19,10 +19,10 @@ import Testing
             output: "1\n", status: 1,
             errors: "sse-decode: none.sse: No such file or directory\nsse-decode: 1 rejected\n"),
         .decode(
-            "a directory cannot be read", "-d .", output: "", status: 74,
+            "a directory cannot be read", "-d .", output: "", status: 66,
             errors: "sse-decode: .: Is a directory\n"),
         .encode(
-            "nor written from", "-d .", output: "", status: 74,
+            "nor written from", "-d .", output: "", status: 66,
             errors: "sse-encode: .: Is a directory\n"),
         .encode(
             "missing for sse-encode", "-d - none", "1\n", output: "data: 1\n\n", status: 66,
@@ -32,7 +32,7 @@ import Testing
             errors: "sse-encode: -x: No such file or directory\n"),
         .encode("options after operands", "- -d", "1\n", output: "data: 1\n\n"),
         .sample(
-            "a directory is no sample", "-n 1 .", output: "", status: 74,
+            "a directory is no sample", "-n 1 .", output: "", status: 66,
             errors: "stream-sample: .: Is a directory\n"),
         .sample(
             "a missing operand of stream-sample", "--nth 2 - none -", "1\n2\n3", output: "1\n3\n",
@@ -42,8 +42,24 @@ import Testing
             errors: "stream-sample: none: No such file or directory\n"
                 + "stream-sample: 1 rejected\n"),
         .batch(
-            "a directory is no batch", "-n 1 - .", "1\n2\n3", output: "[1]\n[2]\n[3]\n", status: 74,
+            "a directory is no batch", "-n 1 - .", "1\n2\n3", output: "[1]\n[2]\n[3]\n", status: 66,
             errors: "stream-batch: .: Is a directory\n"),
+        .batch(
+            "a command without --", "-n 5 - sh -c x", "1\n", output: "", status: 64,
+            errors: "stream-batch: 'sh' is no file but a program: put -- before a command and its"
+                + " arguments\n"),
+        .decode(
+            "a URL for ws-cat", "ws://localhost/", output: "", status: 66,
+            errors: "sse-decode: ws://localhost/: No such file or directory"
+                + " (ws-cat reads a URL)\n"),
+        .encode(
+            "a URL for sse-decode", "-d http://localhost/", output: "", status: 66,
+            errors: "sse-encode: http://localhost/: No such file or directory"
+                + " (sse-decode reads a URL)\n"),
+        .decode(
+            "a habit of curl's", "-d @body.json", output: "", status: 66,
+            errors: "sse-decode: @body.json: No such file or directory"
+                + " (curl's @FILE is: --body \"$(cat FILE)\")\n"),
         .batch(
             "options after operands of stream-batch", "- - -n 2", "1\n2\n3",
             output: "[1,2]\n[3]\n"),

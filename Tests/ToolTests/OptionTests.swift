@@ -23,6 +23,8 @@ import Testing
         } + [
             usage(
                 "sse-decode", "--evnt x", "unknown option '--evnt', did you mean '--event'?"),
+            // Nothing is near.
+            usage("sse-encode", "--color", "unknown option '--color' (see --help)"),
             usage("sse-encode", "--gzp", "unknown option '--gzp', did you mean '--gzip'?"),
             usage("sse-encode", "--retri=1", "unknown option '--retri', did you mean '--retry'?"),
             usage("sse-decode", "-dY", "unknown option '-Y' (see --help)"),

@@ -118,7 +118,7 @@ import Testing
     @Test func theLabelIsTheNameWithoutItsEnding() throws {
         let folder = try TemporaryFolder()
         _ = try run("sse-decode", "--metrics-file \(folder.file("a.b.prom"))", "data: 1\n\n")
-        #expect(try folder.read("a.b.prom").contains(#"job="a.b""#))
+        #expect(try folder.read("a.b.prom").contains(#"name="a.b""#))
     }
 
     @Test func noHeadBeforeAnInputIsOpen() throws {

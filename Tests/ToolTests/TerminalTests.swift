@@ -43,7 +43,7 @@ import Testing
             session.write("x\n")
             let text = terminal.shown(until: "value\r\n")
             #expect(text.contains("\u{1B}[1msse-encode:\u{1B}[0m -:1:1: ") == isColoured)
-            #expect(text.contains("-:1:1: expected a JSON value\r\n"))
+            #expect(text.contains("-:1:1: expected a JSON value (--text takes any line)\r\n"))
             #expect(session.finish().ending == .exit(65))
         }
     }
@@ -137,7 +137,7 @@ import Testing
 
     @Test func noPrioritiesForAnotherStream() throws {
         let text = try inJournal("-d", "x\n", matches: false)
-        #expect(text == "sse-encode: -:1:1: expected a JSON value\n")
+        #expect(text == "sse-encode: -:1:1: expected a JSON value (--text takes any line)\n")
     }
 
     @Test func noPrioritiesInJSON() throws {

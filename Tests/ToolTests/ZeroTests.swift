@@ -129,7 +129,7 @@ import Testing
         let result = try run(
             "stream-sample", "-p1 --metrics-interval 0 --metrics-file \(file)", "1\n")
         #expect(result.ending == .exit(0))
-        let metric = "records_out_total{tool=\"stream-sample\",job=\"m\"} 1\n"
+        let metric = "records_out_total{tool=\"stream-sample\",name=\"m\"} 1\n"
         #expect(try folder.read("m.prom").contains(metric))
     }
 

@@ -10,6 +10,7 @@ complete -c sse-decode -l tag-source -d 'Each line says where it came from: reco
 complete -c sse-decode -l output -r -F -d 'Append to FILE instead of writing to standard output'
 complete -c sse-decode -l dispatch-eof -d 'Take the end of the input for the blank line that an unfinished last event lacks'
 complete -c sse-decode -s e -l event -x -d 'Write only events of this type, or with !NAME all but those'
+complete -c sse-decode -l not-event -x -d 'Write all but events of this type, as --event=!NAME: shells of a person take \'!\' for their history'
 complete -c sse-decode -s n -l count -x -d 'Stop after so many events'
 complete -c sse-decode -l dedup -d 'Drop events whose id was among the last N different ones (10000)'
 complete -c sse-decode -l until -x -d 'Stop at an event with exactly this data and do not write it'
