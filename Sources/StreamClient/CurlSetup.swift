@@ -175,10 +175,10 @@ struct CurlSetup {
         guard url.isSecure else { return }
         for path in [options.cacert, options.cert, options.key] {
             guard let path, access(path, R_OK) != 0 else { continue }
-            throw TransportError(.configuration, "\(path): \(errorText(errno))")
+            throw TransportError(.certificateFile, "\(path): \(errorText(errno))")
         }
         if let key = options.pinnedKey, !key.hasPrefix("sha256//"), access(key, R_OK) != 0 {
-            throw TransportError(.configuration, "\(key): \(errorText(errno))")
+            throw TransportError(.certificateFile, "\(key): \(errorText(errno))")
         }
     }
 }

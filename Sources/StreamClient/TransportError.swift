@@ -14,6 +14,9 @@ package struct TransportError: Error, CustomStringConvertible {
         case verification
         /// A file or a value that was given cannot be used: trying again does not help.
         case configuration
+        /// A certificate or a key cannot be read, or is not whole: it may be one that is just being
+        /// replaced.
+        case certificateFile
         /// Not connected in time: try again.
         case timeout
         /// What the peer speaks is no HTTP: trying again does not help.
@@ -37,7 +40,7 @@ package struct TransportError: Error, CustomStringConvertible {
         switch kind {
         case .cannotConnect, .lost, .timeout: .unavailable
         case .verification: .noPermission
-        case .configuration: .badConfiguration
+        case .configuration, .certificateFile: .badConfiguration
         case .noHTTP: .protocolError
         case .noLibrary: .systemError
         }
@@ -47,7 +50,10 @@ package struct TransportError: Error, CustomStringConvertible {
     package var isPassing: Bool {
         switch kind {
         case .cannotConnect, .lost, .timeout: true
-        case .verification, .configuration, .noHTTP, .noLibrary: false
+        case .verification, .configuration, .certificateFile, .noHTTP, .noLibrary: false
         }
     }
+    /// True when a file is at fault that a later attempt may find whole: for a tool that was told
+    /// to go on, and knows that it is no slip of the command line.
+    package var mayBeReplaced: Bool { kind == .certificateFile }
 }

@@ -16,4 +16,12 @@ extension StringProtocol {
         }
         return String(decoding: result, as: UTF8.self)
     }
+
+    /// True when the other text, which is not empty, is part of it.
+    package func holds(_ other: String) -> Bool {
+        let bytes = Array(utf8)
+        let part = Array(other.utf8)
+        guard part.count <= bytes.count else { return false }
+        return (0...(bytes.count - part.count)).contains { bytes[$0...].starts(with: part) }
+    }
 }

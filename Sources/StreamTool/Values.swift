@@ -106,6 +106,23 @@ package enum Value {
         }
         return number
     }
+
+    /// Ranges of whole numbers, such as `429,500-599`, all of them in `range`.
+    package static func ranges(
+        _ text: String, in range: ClosedRange<Int>
+    ) throws(UsageError) -> [ClosedRange<Int>] {
+        var ranges: [ClosedRange<Int>] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+            let first = try count(String(ends[0]), in: range)
+            let last = try count(String(ends[ends.count - 1]), in: range)
+            guard first <= last else {
+                throw UsageError("expected numbers and ranges such as 1,3-5, not '\(text)'")
+            }
+            ranges.append(first...last)
+        }
+        return ranges
+    }
 }
 
 /// So many events in so many seconds.

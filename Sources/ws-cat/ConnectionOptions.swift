@@ -65,7 +65,8 @@ private var reconnectOptions: [Option<CatOptions>] {
         .set(
             nil, "reconnect", { $0.reconnects = true },
             "Connect again when a connection cannot be had or does not last. Close codes 1002,"
-                + " 1003 and 1007 to 1010 say not to, as do statuses that no second try mends."),
+                + " 1003 and 1007 to 1010 say not to (but 1008 for too many requests), as do"
+                + " statuses that no second try mends."),
         Option(
             nil, "backoff",
             "How long to wait before connecting again (1s..30s): a random time up to MIN, then up"
@@ -80,12 +81,20 @@ private var reconnectOptions: [Option<CatOptions>] {
         .duration(
             nil, "reset-after", { $0.resetAfter = $1 },
             "A connection that lasted so long starts --backoff and --retries anew (10s)."),
+        .retryStatuses { $0.retryStatuses = $1 },
         Option(
             nil, "final-codes",
             "More close codes after which not to connect again, such as 4000-4999.",
             argument: .required("CODE[-CODE][,...]")
         ) { settings, value in
-            settings.finalCodes += try closeCodes(value ?? "")
+            settings.finalCodes += try Value.ranges(value ?? "", in: 1000...4999)
+        },
+        Option(
+            nil, "retry-codes",
+            "More close codes after which to connect again, such as 1008.",
+            argument: .required("CODE[-CODE][,...]")
+        ) { settings, value in
+            settings.retryCodes += try Value.ranges(value ?? "", in: 1000...4999)
         },
     ]
 }
@@ -154,18 +163,6 @@ var listenOptions: OptionGroup<CatOptions> {
                 nil, "port-file", { $0.portFile = $1 },
                 "Write the port to FILE once connections are accepted."),
         ])
-}
-
-/// `4000-4999,1013`.
-private func closeCodes(_ text: String) throws -> [ClosedRange<UInt16>] {
-    try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
-        let ends = try part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-            .map { UInt16(try Value.count(String($0), in: 1000...4999)) }
-        guard ends[0] <= ends[ends.count - 1] else {
-            throw UsageError("expected close codes such as 1013,4000-4999, not '\(text)'")
-        }
-        return ends[0]...ends[ends.count - 1]
-    }
 }
 
 private func overflow(_ text: String) throws -> Overflow {

@@ -36,17 +36,33 @@ enum Ending: Error {
         }
     }
 
-    /// True when a new connection may do better. RFC 6455, section 7.4.1, says what codes mean.
-    func allowsReconnect(_ finalCodes: [ClosedRange<UInt16>]) -> Bool {
+    /// True when a new connection may do better.
+    func allowsReconnect(_ settings: CatOptions) -> Bool {
         switch self {
-        case .closed(let code, _):
-            ![1002, 1003, 1007, 1008, 1009, 1010].contains(code)
-                && !finalCodes.contains { $0.contains(code) }
-        case .broken(let error): error.isPassing
-        case .refused(let refusal): refusal.isTemporary
-        case .handshake, .violation: false
-        case .silent, .unanswered: true
+        case .closed(let code, let reason):
+            if settings.finalCodes.contains(where: { $0.contains(Int(code)) }) { return false }
+            return !Self.refusing.contains(code) || Self.asksForPatience(code, reason)
+                || settings.retryCodes.contains { $0.contains(Int(code)) }
+        case .broken(let error): return error.isPassing || error.mayBeReplaced
+        case .refused(let refusal): return settings.retryStatuses.contains(refusal.status)
+        case .handshake, .violation: return false
+        case .silent, .unanswered: return true
         }
+    }
+
+    /// Codes that say that no second try will do: RFC 6455, section 7.4.1.
+    private static let refusing: [UInt16] = [1002, 1003, 1007, 1008, 1009, 1010]
+
+    /// There is no code for a client that is too fast: servers close with 1008, and the reason says
+    /// what status 429 would.
+    private static func asksForPatience(_ code: UInt16, _ reason: [UInt8]) -> Bool {
+        guard code == 1008 else { return false }
+        let text = String(decoding: reason, as: UTF8.self).lowercased()
+        let phrases: [String] = [
+            "too many", "too fast", "rate limit", "ratelimit", "rate exceeded", "throttl",
+            "slow down", "try again later",
+        ]
+        return phrases.contains { text.holds($0) }
     }
 
     /// The least time to stay away, nanoseconds, that the peer asked for.
@@ -88,9 +104,6 @@ struct Refusal {
     var retryAfter: UInt64?
 
     var isForbidden: Bool { status == 401 || status == 403 || status == 407 }
-
-    /// Statuses that say "not now" (RFC 9110, RFC 6585).
-    var isTemporary: Bool { [408, 425, 429, 500, 502, 503, 504].contains(status) }
 
     var description: String {
         "the server answers \(status)" + (reason.isEmpty ? "" : " \(reason)")

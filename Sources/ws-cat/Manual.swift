@@ -131,9 +131,13 @@ private let staying = #"""
     a connection that failed is made again, after a random time
     .Pq Fl Fl backoff ,
     and so is one that the peer closed, but for codes that say that no second try will do.
-    So are refusals with status 408, 425, 429, 500, 502, 503 or 504, not before
+    So are refusals with status 408, 425, 429 or any of 500 to 599 but 501 and 505
+    .Pq Fl Fl retry-statuses ,
+    not before
     .Li Retry-After ,
     which is believed up to a day.
+    A certificate or key that is missing or not whole may be one that is being replaced: it is read
+    again, too.
     Secrets in files are read anew each time, and the lines of
     .Fl Fl on-open
     and
@@ -205,6 +209,9 @@ private let closeCodes = #"""
     The peer does not accept what was sent: exit status 76, no reconnect.
     .It 1008
     It does not allow it: exit status 77, no reconnect.
+    With a reason that speaks of too many requests or a rate limit, reconnect.
+    .Fl Fl retry-codes
+    lists more codes that are to be taken so.
     .It 1006 (never sent)
     The connection was lost without a close: exit status 69, or reconnect.
     .It 1011 to 1014

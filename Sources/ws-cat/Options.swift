@@ -53,7 +53,10 @@ final class CatOptions: ToolSettings, ConnectSettings, RequestSettings {
     /// Attempts behind one another that may fail; nil: any number.
     var retries: Int?
     var resetAfter: UInt64 = 10_000_000_000
-    var finalCodes: [ClosedRange<UInt16>] = []
+    var retryStatuses = RetryStatuses.standard
+    var finalCodes: [ClosedRange<Int>] = []
+    /// Close codes after which to connect again, though they say not to.
+    var retryCodes: [ClosedRange<Int>] = []
     var greetings: [Greeting] = []
     /// Lines that wait while there is no connection.
     var buffer = 100

@@ -23,7 +23,7 @@ struct Retry {
     mutating func wait(after ending: Ending, lasted: UInt64?) -> UInt64? {
         if let lasted, lasted >= settings.resetAfter { failures = 0 }
         failures += 1
-        guard settings.reconnects, ending.allowsReconnect(settings.finalCodes),
+        guard settings.reconnects, ending.allowsReconnect(settings),
             failures <= settings.retries ?? .max
         else { return nil }
         let wait = max(

@@ -126,19 +126,21 @@ struct TLSTests {
     @Test func badFiles() throws {
         let url = "wss://localhost:1/"
         let absent = try failure(trusting { $0.cacert = "/absent.pem" }, url)
-        #expect(absent.kind == .configuration)
+        #expect(absent.kind == .certificateFile)
+        #expect(absent.mayBeReplaced && !absent.isPassing)
+        #expect(absent.status == .badConfiguration)
         #expect(absent.message == "/absent.pem: No such file or directory")
         let peer = try Peer(["tls", directory, "server"])
         let here = "wss://localhost:\(peer.port)/"
         let empty = try file("nothing")
-        #expect(try failure(trusting { $0.cacert = empty }, here).kind == .configuration)
-        #expect(try failure(trusting { $0.cert = empty }, here).kind == .configuration)
+        #expect(try failure(trusting { $0.cacert = empty }, here).kind == .certificateFile)
+        #expect(try failure(trusting { $0.cert = empty }, here).kind == .certificateFile)
         // Nobody is asked for the passphrase.
         let locked = trusting {
             $0.cert = Certificates.path("client.pem")
             $0.key = Certificates.path("locked.pem")
         }
-        #expect(try failure(locked, here).kind == .configuration)
+        #expect(try failure(locked, here).kind == .certificateFile)
     }
 
     @Test func refusedAndSilent() throws {

@@ -103,6 +103,28 @@ import Testing
         }
     }
 
+    /// A server that is asked too much has no other code: an exchange said so, and the tool was
+    /// gone for good.
+    @Test(arguments: [
+        ("Too many requests", "", true), ("Rate limit exceeded", "", true),
+        ("request throttled", "", true), ("slow down", "", true), ("", "--retry-codes 1008", true),
+        ("why", "--retry-codes 1000-1010", true), ("corporate policy", "", false),
+        ("Too many requests", "--final-codes 1008", false),
+    ])
+    func askingForPatience(_ reason: String, _ options: String, _ comesBack: Bool) throws {
+        let peer = try WsPeer()
+        let tool = try cat("--no-close --reconnect --backoff 1ms..5ms \(options)", peer)
+        let connection = try peer.accept()
+        connection.send(.close(1008, reason))
+        #expect(try connection.drain().close?.code == 1008)
+        if comesBack {
+            #expect(peer.isCalled())
+        } else {
+            #expect(tool.finish().ending == .exit(77))
+            #expect(!peer.isCalled(within: 0))
+        }
+    }
+
     @Test func codeAndReasonOfOurs() throws {
         let arguments = ["--wait", "0", "--close-code", "4001", "--close-reason", "good bye ö"]
         let run = try talk(arguments, "1\n".utf8)

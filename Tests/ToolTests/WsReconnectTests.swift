@@ -91,6 +91,8 @@ import Testing
     /// Statuses that say "not now", and those that say "never".
     @Test(arguments: [
         (408, true), (425, true), (429, true), (500, true), (502, true), (503, true), (504, true),
+        (507, true), (520, true), (522, true), (526, true), (529, true), (530, true), (599, true),
+        (501, false), (505, false),
         (400, false), (401, false), (403, false), (404, false), (407, false), (410, false),
         (200, false), (301, false),
     ])
@@ -108,6 +110,24 @@ import Testing
             #expect(result.ending == .exit([401, 403, 407].contains(status) ? 77 : 69))
             #expect(
                 result.errors == "ws-cat: the server answers \(status) Whatever: some body\n")
+            #expect(!peer.isCalled(within: 0))
+        }
+    }
+
+    @Test(arguments: [
+        ("none", 503, false), ("404", 404, true), ("404", 503, false), ("400-499", 410, true),
+        ("429,501", 501, true),
+    ])
+    func retryStatuses(_ list: String, _ status: Int, _ comesBack: Bool) throws {
+        let peer = try WsPeer()
+        let tool = try cat("\(Self.options) --no-close --retry-statuses \(list)", peer)
+        let connection = try peer.acceptRaw()
+        try connection.readHead()
+        connection.write("HTTP/1.1 \(status) Whatever\r\nContent-Length: 0\r\n\r\n")
+        if comesBack {
+            #expect(peer.isCalled())
+        } else {
+            #expect(tool.finish().ending == .exit(69))
             #expect(!peer.isCalled(within: 0))
         }
     }
