@@ -179,6 +179,19 @@ extension ClientURL {
         target += "\(URLText.component(name))=\(URLText.component(value))"
     }
 
+    /// Gives a parameter of the query this value, whatever it had.
+    package mutating func setQuery(name: String, value: String) {
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 {
+            let names = [name, URLText.component(name)]
+            let others = parts[1].split(separator: "&").filter { item in
+                !names.contains(String(item.prefix { $0 != "=" }))
+            }
+            target = String(parts[0]) + (others.isEmpty ? "" : "?" + others.joined(separator: "&"))
+        }
+        addQuery(name: name, value: value)
+    }
+
     /// True when both lead to the same server in the same way. Credentials for one must not go
     /// to the other where this is false.
     package func isSameOrigin(as other: ClientURL) -> Bool {
