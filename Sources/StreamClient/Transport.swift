@@ -260,8 +260,8 @@ extension Transport {
     }
 }
 
-/// `30s`, `1.5s`, `250ms`
-func readable(_ nanoseconds: UInt64) -> String {
+/// `30s`, `250ms`
+package func readable(_ nanoseconds: UInt64) -> String {
     if nanoseconds % 1_000_000_000 == 0 { return "\(nanoseconds / 1_000_000_000)s" }
     return "\(nanoseconds / 1_000_000)ms"
 }

@@ -179,17 +179,15 @@ extension ClientURL {
         target += "\(URLText.component(name))=\(URLText.component(value))"
     }
 
-    /// Appends a parameter in place of those of the same name.
+    /// Gives a parameter of the query this value, whatever it had.
     package mutating func setQuery(name: String, value: String) {
-        let parts = target.utf8.split(
-            separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         if parts.count == 2 {
-            let own = URLText.component(name)
-            let kept = parts[1].split(separator: UInt8(ascii: "&"))
-                .map { String(decoding: $0, as: UTF8.self) }
-                .filter { $0 != own && !$0.hasPrefix(own + "=") }
-            target = String(decoding: parts[0], as: UTF8.self)
-            if !kept.isEmpty { target += "?" + kept.joined(separator: "&") }
+            let names = [name, URLText.component(name)]
+            let others = parts[1].split(separator: "&").filter { item in
+                !names.contains(String(item.prefix { $0 != "=" }))
+            }
+            target = String(parts[0]) + (others.isEmpty ? "" : "?" + others.joined(separator: "&"))
         }
         addQuery(name: name, value: value)
     }

@@ -9,16 +9,20 @@ package struct DeflateParameters: Equatable, Sendable {
     package init() {}
 
     /// The value of Sec-WebSocket-Extensions for a client that offers compression. `windowBits`, 9
-    /// to 15, is asked for in both directions.
+    /// to 15, is asked for in both directions; and for a server that cannot limit its window, which
+    /// must decline that (RFC 7692, section 7.1.2.1), there is a second offer without.
     package static func offer(windowBits: Int, noContextTakeover: Bool) -> String {
         precondition(MessageDeflater.windowBits.contains(windowBits))
         var terms = Terms()
         terms.serverNoContextTakeover = noContextTakeover
         terms.clientNoContextTakeover = noContextTakeover
-        if windowBits < 15 { terms.serverMaxWindowBits = windowBits }
         // Without a value it still says that we heed the server's.
-        terms.clientMaxWindowBits = .some(windowBits < 15 ? windowBits : nil)
-        return terms.description
+        terms.clientMaxWindowBits = .some(nil)
+        if windowBits == 15 { return terms.description }
+        let fallback = terms.description
+        terms.serverMaxWindowBits = windowBits
+        terms.clientMaxWindowBits = .some(windowBits)
+        return "\(terms), \(fallback)"
     }
 
     /// What the server agreed to of `offer`; nil when it took no extension. `value` is its
@@ -40,7 +44,7 @@ package struct DeflateParameters: Equatable, Sendable {
         let terms: Terms
         do throws(HandshakeError) {
             terms = try Terms(answer)
-            try terms.check(windowBits: windowBits, noContextTakeover: noContextTakeover)
+            try terms.check(noContextTakeover: noContextTakeover)
         } catch {
             throw HandshakeError("\(Terms.name): \(error.reason)")
         }
@@ -144,17 +148,12 @@ private struct Terms: CustomStringConvertible {
     }
 
     /// Checks an answer to our offer. RFC 7692 sections 7.1.1 and 7.1.2.
-    func check(windowBits: Int, noContextTakeover: Bool) throws(HandshakeError) {
+    func check(noContextTakeover: Bool) throws(HandshakeError) {
         if noContextTakeover && !serverNoContextTakeover {
             throw HandshakeError("the server did not agree to server_no_context_takeover")
         }
-        if windowBits < 15 && (serverMaxWindowBits ?? 15) > windowBits {
-            throw HandshakeError("the server did not agree to server_max_window_bits=\(windowBits)")
-        }
-        guard let clientBits = clientMaxWindowBits else { return }
-        guard let clientBits else { throw HandshakeError("client_max_window_bits has no value") }
-        if clientBits > windowBits {
-            throw HandshakeError("client_max_window_bits=\(clientBits) is more than was offered")
+        if case .some(nil) = clientMaxWindowBits {
+            throw HandshakeError("client_max_window_bits has no value")
         }
     }
 

@@ -50,6 +50,13 @@ struct EagerTarget {
         }
     }
 
+    /// There is a reader, who may leave.
+    var hasReader: Bool {
+        var status = stat()
+        guard fstat(1, &status) == 0 else { return false }
+        return [S_IFIFO, S_IFSOCK].contains(status.st_mode & S_IFMT)
+    }
+
     /// True when all was written.
     func write(_ queue: inout ByteQueue, _ name: String, _ report: Report) throws -> Bool {
         while !queue.isEmpty {

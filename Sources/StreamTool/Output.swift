@@ -48,6 +48,13 @@ package struct Output: ~Copyable {
         target = target ?? EagerTarget()
     }
 
+    /// For a tool that waits for a peer, which may be silent for long: from now on a wait throws
+    /// ReaderGone once the reader of a pipe or socket has left, not the next write only.
+    package mutating func watchReader() {
+        beEager()
+        report.watchesReader = target?.hasReader ?? false
+    }
+
     /// What is written goes behind the end of a file, which is made when there is none, instead of
     /// to standard output. Its descriptor is 1 from now on.
     ///

@@ -34,30 +34,12 @@ extension Report {
     /// Rejected lines go to a file.
     package var keepsRejects: Bool { rejects != nil }
 
-    var stopsAtBadInput: Bool { options.onError == .stop && options.rejectsFile == nil }
+    /// A rejected line ends the tool.
+    package var stopsAtBadInput: Bool { options.onError == .stop && options.rejectsFile == nil }
 
     /// An input that is left out as a whole.
     package func passOver(_ failure: Failure) {
         rejected += 1
         error(failure.message, at: failure.place)
-    }
-}
-
-/// Where in the input something is wrong.
-package struct Place: CustomStringConvertible {
-    package var input: String
-    /// From 1.
-    package var line: Int
-    /// From 1; nil when it concerns the whole line.
-    package var byte: Int?
-
-    package init(_ input: String, line: Int, byte: Int? = nil) {
-        self.input = input
-        self.line = line
-        self.byte = byte
-    }
-
-    package var description: String {
-        "\(input):\(line)" + (byte.map { ":\($0)" } ?? "")
     }
 }

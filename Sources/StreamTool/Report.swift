@@ -49,7 +49,16 @@ package final class Report {
         let isTerminal = isatty(2) == 1
         self.isTerminal = isTerminal
         isJournal = Report.isJournal(descriptor: 2)
-        showsProgress = options.progress ?? (isTerminal && isatty(1) == 0 && !options.isQuiet)
+        showsProgress =
+            options.progress ?? (isTerminal && !options.isQuiet && Report.isOutOfSight(1))
+    }
+
+    /// Nothing of what goes there comes to a terminal: a pipe may lead to one.
+    private static func isOutOfSight(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return false }
+        let kind = status.st_mode & S_IFMT
+        return kind == S_IFREG || kind == S_IFCHR && isatty(descriptor) == 0
     }
 
     /// Opens what options name, before anything is read.
@@ -60,6 +69,9 @@ package final class Report {
 
     /// All is done, on the record: a signal to stop that comes now comes too late to say otherwise.
     package var isComplete = false
+
+    /// Waiting for somebody else also shows when the reader of standard output leaves.
+    var watchesReader = false
 
     /// Nanoseconds that output may still take once a signal asked to stop; nil: as it likes.
     package var outputGrace: UInt64?
@@ -303,12 +315,22 @@ package final class Report {
         }
     }
 
+    /// What is written is no answer to what is read: the live line has both.
+    package var isTwoWay = false
+
     private func showProgress(inputSize: Int?) {
         let seconds = elapsedSeconds
         let rate = Double(inputBytes) / seconds
-        var text = "\r\u{1B}[K\(tool): \(readable(Double(inputBytes), unit: "B"))"
-        text += ", \(readable(Double(recordsIn), unit: "records"))"
-        text += ", \(readable(rate, unit: "B/s")), \(clock(seconds))"
+        let flow = { (bytes: Int, records: Int) in
+            "\(readable(Double(bytes), unit: "B")), \(readable(Double(records), unit: "records"))"
+        }
+        var text = "\r\u{1B}[K\(tool): \(flow(inputBytes, recordsIn))"
+        if isTwoWay {
+            text += " in; \(flow(outputBytes, recordsOut)) out"
+        } else {
+            text += ", \(readable(rate, unit: "B/s"))"
+        }
+        text += ", \(clock(seconds))"
         if let inputSize, inputSize > inputBytes, rate > 0 {
             text += ", ETA \(clock(Double(inputSize - inputBytes) / rate))"
         }
@@ -334,18 +356,4 @@ package final class Report {
         return whole >= 3600
             ? "\(whole / 3600):\(pad(minutes)):\(pad(whole % 60))" : "\(minutes):\(pad(whole % 60))"
     }
-}
-
-/// Text for a terminal or a journal: what came from outside must not move the cursor or begin
-/// a line of its own.
-private func printable(_ text: String) -> String {
-    var result = ""
-    for scalar in text.unicodeScalars {
-        if scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {
-            result += "\\u{" + String(scalar.value, radix: 16) + "}"
-        } else {
-            result.unicodeScalars.append(scalar)
-        }
-    }
-    return result
 }

@@ -14,14 +14,16 @@ extension Report {
 
     /// Waits until one of the descriptors is ready, until a point in time (monotonic
     /// nanoseconds), or until a signal came. Serves requests for the counters, and what is due
-    /// by the clock.
+    /// by the clock. Throws ReaderGone where the reader of standard output is watched and leaves.
     package func wait(
         for descriptors: inout [pollfd], until deadline: UInt64?, inputSize: Int? = nil
     ) throws {
         let signal = descriptors.count
         descriptors.append(
             pollfd(fd: clinux_signal_fd(), events: Int16(POLLIN), revents: 0))
-        defer { descriptors.removeLast() }
+        // Of a reader that left poll(2) tells unasked.
+        if watchesReader { descriptors.append(pollfd(fd: 1, events: 0, revents: 0)) }
+        defer { descriptors.removeLast(descriptors.count - signal) }
         while true {
             serveRequest()
             let interval = nextTick
@@ -37,6 +39,7 @@ extension Report {
                     clinux_clear_signal_fd()
                     serveRequest()
                 }
+                if watchesReader && descriptors[signal + 1].revents != 0 { throw ReaderGone() }
                 return
             }
             if timeout == left && count == 0 { return }

@@ -53,7 +53,7 @@ struct Follower {
             let given = settings.follow.lastEventID.map { [UInt8]($0.utf8) }
             if let id = kept ?? given { source.pipeline.resume(behind: id) }
         }
-        run.output.beEager()
+        run.output.watchReader()
         run.read(plan.files)
         files = plan.files.isEmpty ? nil : try FileSource(settings, &run)
         notify = settings.follow.notifies ? Notify() : nil

@@ -71,6 +71,7 @@ struct Publisher: ~Copyable {
         packer = EventPacker(settings, epoch: epoch)
         lines = LineReader(maxLine: settings.common.maxLine)
         run.output.beEager()
+        if settings.publishes { run.output.watchReader() }
         // The process may take longer than other tools to end in order.
         clinux_set_grace(Int32(clamping: settings.drain / 1_000_000_000 + 5))
     }

@@ -72,58 +72,20 @@ extension CatOptions {
         if isOneShot && (count != nil || staysOpen) {
             throw UsageError("--one writes one reply and closes: no --count, no --no-close")
         }
+        if isOneShot && wait == 0 { throw UsageError("--one waits for a reply: no --wait 0") }
+        try checkReconnecting()
     }
 
-    /// The end of the input does not close the connection.
-    var keepsReceiving: Bool { staysOpen || keepsListening || count != nil || isOneShot }
-
-    /// The messages of --on-open and --on-open-line, files read just now.
-    func greetingLines() throws -> [(kind: WebSocketReceiver.Kind, payload: [UInt8])] {
-        var messages: [(kind: WebSocketReceiver.Kind, payload: [UInt8])] = []
-        var scratch = ByteQueue()
-        for greeting in greetings {
-            switch greeting {
-            case .line(var line):
-                try line.withUTF8 { try append($0, of: "-e", 1, &scratch, to: &messages) }
-            case .file(let path):
-                var queue = ByteQueue()
-                queue.append(try request.files.contents(path))
-                var lines = LineReader(maxLine: common.maxLine)
-                try append(&lines, &queue, of: path, &scratch, to: &messages)
+    private func checkReconnecting() throws {
+        if resends {
+            if !reconnects { throw UsageError("--resend-unconfirmed needs --reconnect") }
+            if ping == 0 {
+                throw UsageError("--resend-unconfirmed needs pings, whose answers confirm lines")
             }
         }
-        return messages
-    }
-
-    private func append(
-        _ lines: inout LineReader, _ queue: inout ByteQueue, of path: String,
-        _ scratch: inout ByteQueue,
-        to messages: inout [(kind: WebSocketReceiver.Kind, payload: [UInt8])]
-    ) throws {
-        while true {
-            switch lines.next(&queue, atEnd: true) {
-            case .more: return
-            case .line(let range):
-                try append(queue.bytes(range), of: path, lines.number, &scratch, to: &messages)
-            case .tooLong:
-                throw Failure(
-                    .badData, "line longer than \(common.maxLine) bytes (see --max-line)",
-                    at: Place(path, line: lines.number))
-            }
+        if (resumePath == nil) != (resumeParameter == nil) {
+            throw UsageError("--resume-from and --resume-param need each other")
         }
-    }
-
-    private func append(
-        _ line: UnsafeBufferPointer<UInt8>, of name: String, _ number: Int,
-        _ scratch: inout ByteQueue,
-        to messages: inout [(kind: WebSocketReceiver.Kind, payload: [UInt8])]
-    ) throws {
-        do throws(LineError) {
-            _ = try message(from: line, &scratch) { messages.append(($0, Array($1))) }
-        } catch {
-            throw Failure(
-                .badData, error.reason,
-                at: Place(name, line: number, byte: error.offset.map { $0 + 1 }))
-        }
+        if resumePath != nil && !reconnects { throw UsageError("--resume-from needs --reconnect") }
     }
 }

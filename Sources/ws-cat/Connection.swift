@@ -37,6 +37,8 @@ struct Connection: ~Copyable {
     /// Bytes of this connection that the socket has taken, and where the control frames end.
     private(set) var handed = 0
     private var urgentEnd = 0
+    /// Messages of this connection that were encoded.
+    private(set) var encoded = 0
     var receiver: WebSocketReceiver
     var sender: WebSocketSender
     var role = WebSocketRole.client
@@ -132,10 +134,11 @@ struct Connection: ~Copyable {
         urgent.removeAll()
         urgentEnd = handed + wire.count
         var left = limit
-        while left > 0 && wire.count < Self.step && outbox.unencoded > 0 {
+        while left > 0 && wire.count < Self.step && outbox.mayEncode {
             outbox.encodeNext(&sender, to: &wire, handed: handed)
             left -= 1
         }
+        encoded += limit - left
     }
 
     var hasUnsent: Bool { !wire.isEmpty || !urgent.isEmpty || transport.hasStaged }
@@ -185,9 +188,15 @@ struct Connection: ~Copyable {
     mutating func close(_ code: UInt16, _ reason: [UInt8], within limit: UInt64) {
         guard isUp else { return }
         sender.appendClose(code, reason, to: &urgent)
+        closeCode = code
         state = .closing
         deadline = monotonicNanoseconds() + limit
     }
+
+    /// What we closed with.
+    private var closeCode: UInt16 = 0
+    /// The peer's Close answers ours: it has all that went before.
+    private(set) var closeIsAnswered = false
 
     /// A closing handshake takes no longer than this.
     mutating func hurry(_ limit: UInt64) {
@@ -205,6 +214,11 @@ struct Connection: ~Copyable {
         if isOpen {
             keepBegunFrame(&outbox)
             sender.appendClose(receiver.closeCode, [], to: &urgent)
+        } else {
+            // One that crossed ours on its way is no answer, and an answer says what ours said, or
+            // that all is well.
+            closeIsAnswered =
+                !hasUnsent && [closeCode, 1000, WebSocketClose.none].contains(receiver.closeCode)
         }
         finish(ending)
     }
@@ -287,6 +301,8 @@ struct Connection: ~Copyable {
         sawEnd = false
         problem = nil
         hasFinishedSending = false
+        closeIsAnswered = false
+        encoded = 0
         isDrained = true
         deadline = monotonicNanoseconds() + settings.connect.timeout
     }

@@ -27,7 +27,8 @@ var protocolOptions: OptionGroup<CatOptions> {
                 "How well sent messages are compressed, from 1 (fastest, the default) to 9."),
             .count(
                 nil, "window-bits", "N", { $0.windowBits = $1 }, in: 9...15,
-                "The largest window, as a power of two, that each side may compress with (15)."),
+                "The largest window, as a power of two, that each side may compress with (15). A"
+                    + " server that cannot limit its own may use 15."),
             .set(
                 nil, "no-context-takeover", { $0.noContextTakeover = true },
                 "Each message is compressed by itself, both ways: less memory, longer messages."),
@@ -82,6 +83,19 @@ private var reconnectOptions: [Option<CatOptions>] {
             nil, "reset-after", { $0.resetAfter = $1 },
             "A connection that lasted so long starts --backoff and --retries anew (10s)."),
         .retryStatuses { $0.retryStatuses = $1 },
+        .set(
+            nil, "resend-unconfirmed", { $0.resends = true },
+            "With --reconnect: lines that went to a connection that ended, and that the peer did"
+                + " not confirm, are sent again on the next one, so that each arrives at least"
+                + " once. They are kept until then, in --buffer-bytes."),
+        .path(
+            nil, "resume-from", { $0.resumePath = $1 },
+            "With --reconnect: where in a received message the place is that a new connection goes"
+                + " on behind, a number or a string such as .id."),
+        .string(
+            nil, "resume-param", "NAME", { $0.resumeParameter = $1 },
+            "The parameter of the query that has the last one of those in the request of a new"
+                + " connection."),
         Option(
             nil, "final-codes",
             "More close codes after which not to connect again, such as 4000-4999.",

@@ -25,7 +25,7 @@ struct Exchange: ~Copyable {
     let settings: CatOptions
     var connection: Connection
     var intake: Intake
-    var outbox = Outbox()
+    var outbox: Outbox
     var writer: MessageWriter
     var keepalive: Keepalive
     var retry: Retry
@@ -40,30 +40,34 @@ struct Exchange: ~Copyable {
     let isPlainText: Bool
     /// How the last connection ended.
     var ending: Ending?
-    /// The close was ours to begin: by the end of the input, --count, --max-time or a signal.
-    var isLeaving = false
-    /// A signal asked for that, and it was begun.
-    var isStopping = false
-    /// When to close, all of the input being sent; nil before.
-    var farewell: UInt64?
-    /// When the ping behind the last message was answered.
-    var answered: UInt64?
+    /// Why the close is ours to begin; nil while it is not.
+    var leaving: Leaving?
+    /// A connection was closed for that.
+    var leftOpen = false
+    /// Since when there is nothing to send any more; nil while there is.
+    var quietSince: UInt64?
     /// Messages that are still wanted.
     var wanted: Int
+    /// What a new connection goes on behind.
+    var place: ResumePlace?
 
-    // This connection.
+    // This connection. Greetings are no lines: they go on each, and are never lost.
     var sentHere = 0
     var confirmedHere = 0
+    var greetedHere = 0
+    var receivedHere = 0
     /// When it was opened; nil while there is none.
     var opened: UInt64?
-    /// What the peer's system had acknowledged when it was last looked at, in bytes.
+    /// What the peer's system had acknowledged when a ping went, and when all was sent, in bytes.
     var acknowledged = 0
+    var taken = 0
 
     // Counters of the whole run.
     var received = 0
     var sent = 0
     var unconfirmed = 0
-    /// Some of that was on a connection that broke.
+    var resent = 0
+    /// Some line may not have come to where it should go.
     var mayHaveLost = false
     var attempts = 0
     var connections = 0
@@ -72,7 +76,7 @@ struct Exchange: ~Copyable {
     init(_ run: borrowing Run<CatOptions>) throws {
         let settings = run.settings
         let url = try settings.check(run.operands)
-        _ = try settings.greetingLines()
+        _ = try settings.greetingMessages()
         let connection = try Connection(settings, try Request(settings, url: url))
         let intake = try Intake(settings)
         let listener = try settings.listen.map { try Listener($0) }
@@ -80,13 +84,15 @@ struct Exchange: ~Copyable {
         self.settings = settings
         self.connection = connection
         self.intake = intake
+        outbox = Outbox(window: settings.resends ? settings.bufferBytes : nil)
+        place = settings.resumePath.map { ResumePlace($0, settings) }
         writer = MessageWriter(settings)
         keepalive = Keepalive(settings)
         retry = Retry(settings)
         pace = settings.rate.map { Pace($0) }
         isPlainText =
             settings.form == .text && settings.count == nil && !settings.isOneShot
-            && !settings.echoes
+            && !settings.echoes && settings.resumePath == nil
         wanted = settings.isOneShot ? 1 : settings.count ?? .max
     }
 
@@ -94,7 +100,8 @@ struct Exchange: ~Copyable {
         if settings.connect.isInsecure {
             run.report.warn("--insecure: the peer's certificate is not verified")
         }
-        run.output.beEager()
+        run.output.watchReader()
+        run.report.isTwoWay = true
         run.read()
         run.input.inflates = settings.form != .binary
         if try !run.openInput() { intake.end() }
@@ -172,7 +179,7 @@ struct Exchange: ~Copyable {
         }
         if connection.isOpen {
             deadline = min(deadline, keepalive.deadline)
-            if let pace, outbox.unencoded > 0, !connection.hasUnsent {
+            if let pace, outbox.mayEncode, !connection.hasUnsent {
                 deadline = min(deadline, pace.next)
             }
             if let farewell, !isLeaving { deadline = min(deadline, farewell) }
@@ -204,6 +211,7 @@ struct Exchange: ~Copyable {
         let before = received
         defer {
             run.report.recordsOut += received - before
+            receivedHere += received - before
             if received > before { keepalive.sawMessage(monotonicNanoseconds()) }
         }
         do throws(WebSocketError) {
@@ -222,11 +230,12 @@ struct Exchange: ~Copyable {
                     if settings.echoes {
                         outbox.append(kind, connection.receiver.payload(connection.received))
                     }
+                    place?.take(connection.receiver.payload(connection.received), run.report)
                     received += 1
                     wanted -= 1
                     if wanted == 0 {
                         sendEchoes()
-                        leave(settings.closeCode)
+                        leave(.counted)
                     }
                 case .ping: ping(&run)
                 case .pong: pong(&run)
@@ -245,7 +254,7 @@ struct Exchange: ~Copyable {
     /// Replies to what came so far go before a Close.
     private mutating func sendEchoes() {
         guard settings.echoes else { return }
-        connection.fill(&outbox, limit: .max)
+        connection.fill(&outbox, limit: pace?.allowed(monotonicNanoseconds()) ?? .max)
         connection.send()
         countHanded()
     }
@@ -269,7 +278,7 @@ struct Exchange: ~Copyable {
         let payload = connection.receiver.payload(connection.received)
         let answer = keepalive.pong(payload, monotonicNanoseconds())
         if let answer {
-            confirmedHere = max(confirmedHere, answer.confirmed)
+            confirm(answer.confirmed)
             latency.add(nanoseconds: answer.roundTrip)
         }
         run.report.add(to: "pongs_received")
@@ -291,22 +300,23 @@ struct Exchange: ~Copyable {
         }
         while connection.isUp {
             let limit = pace?.allowed(monotonicNanoseconds()) ?? .max
-            let before = outbox.unencoded
+            let before = connection.encoded
             connection.fill(&outbox, limit: limit)
-            pace?.spend(before - outbox.unencoded)
+            pace?.spend(connection.encoded - before)
             let handed = connection.handed
             connection.send()
             countHanded()
             // More may go at once when all of this went.
             if connection.handed == handed || connection.hasUnsent { break }
-            if outbox.unencoded == 0 || pace != nil { break }
+            if !outbox.mayEncode || pace != nil { break }
         }
     }
 
     mutating func countHanded() {
-        let count = outbox.handOver(connection.handed)
-        sent += count
-        sentHere += count
+        let (lines, greetings) = outbox.handOver(connection.handed)
+        sent += lines + greetings
+        sentHere += lines
+        greetedHere += greetings
         // Nothing of the rest goes on this connection any more.
         if connection.problem != nil { outbox.rewind() }
     }

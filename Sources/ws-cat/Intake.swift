@@ -81,7 +81,7 @@ struct Intake: ~Copyable {
     /// Lines are taken though there is no room for them. A slow peer is waited for: what is dropped
     /// is what comes while there is no connection.
     private func overflows(_ outbox: borrowing Outbox, isUp: Bool) -> Bool {
-        !isUp && settings.overflow != .block && !outbox.hasEncoded
+        !isUp && settings.overflow != .block && !outbox.isBegun
     }
 
     /// While lines go out there is no point in reading far ahead.
@@ -122,13 +122,18 @@ struct Intake: ~Copyable {
     ) throws {
         let isDirect = spill?.isEmpty ?? true && hasRoom(outbox, isUp: isUp)
         do throws(LineError) {
-            let isMessage = try settings.message(from: line, &scratch) { kind, payload in
+            let isMessage = try settings.message(from: line, settings.form, &scratch) {
+                kind, payload in
                 if isDirect { outbox.append(kind, payload) }
             }
             if !isMessage { return }
         } catch {
             let place = Place(
                 run.input.name, line: reader.number, byte: error.offset.map { $0 + 1 })
+            // Who types sees it, and types it again: a slip must not end the session.
+            if prompt != nil && run.report.stopsAtBadInput {
+                return run.report.warn(error.reason, at: place)
+            }
             return try run.report.reject(place, error.reason, raw: line)
         }
         accepted += 1
@@ -146,7 +151,9 @@ struct Intake: ~Copyable {
             dropped += 1
             outbox.dropOldest()
             do throws(LineError) {
-                _ = try settings.message(from: line, &scratch) { outbox.append($0, $1) }
+                _ = try settings.message(from: line, settings.form, &scratch) {
+                    outbox.append($0, $1)
+                }
             } catch {
                 preconditionFailure("the line was a message before")
             }
@@ -161,7 +168,9 @@ struct Intake: ~Copyable {
             guard let line = try spill?.next() else { return }
             do throws(LineError) {
                 _ = try line.withUnsafeBufferPointer { bytes throws(LineError) in
-                    try settings.message(from: bytes, &scratch) { outbox.append($0, $1) }
+                    try settings.message(from: bytes, settings.form, &scratch) {
+                        outbox.append($0, $1)
+                    }
                 }
             } catch {
                 try line.withUnsafeBufferPointer {

@@ -10,10 +10,10 @@ struct Keepalive {
     /// The ping that is not answered: its number, and when it went.
     private var outstanding: (number: UInt64, sent: UInt64)?
     private var number: UInt64 = 0
-    private var lastBytes: UInt64 = 0
+    private(set) var lastBytes: UInt64 = 0
     /// When a message came.
     private(set) var lastMessage: UInt64 = 0
-    /// Messages that had been handed over when the ping was sent.
+    /// Lines that had been handed over when the ping was sent.
     private var mark = 0
 
     init(_ settings: CatOptions) {
@@ -32,24 +32,18 @@ struct Keepalive {
     mutating func sawBytes(_ now: UInt64) { lastBytes = now }
     mutating func sawMessage(_ now: UInt64) { lastMessage = now }
 
-    /// The payload of the ping that is due, or nil.
-    mutating func ping(_ now: UInt64, sent: Int) -> [UInt8]? {
-        guard now >= nextPing else { return nil }
+    /// The payload of the ping that is due, or nil. `sent` are the lines that were handed over;
+    /// `isUrgent`: its answer is waited for, for it confirms them.
+    mutating func ping(_ now: UInt64, sent: Int, isUrgent: Bool) -> [UInt8]? {
+        guard now >= nextPing || isUrgent && outstanding == nil && interval > 0 else { return nil }
         nextPing = now + interval
         // One at a time: a peer that is slow to answer is not asked more.
         guard outstanding == nil else { return nil }
-        return lastPing(now, sent: sent)
-    }
-
-    /// The payload of a ping that goes whether one is outstanding or not.
-    mutating func lastPing(_ now: UInt64, sent: Int) -> [UInt8] {
         number += 1
         outstanding = (number, now)
         mark = sent
         return Array("\(number)".utf8)
     }
-
-    var isAnswered: Bool { outstanding == nil }
 
     /// The round trip, nanoseconds, and the messages that the pong confirms; nil for a pong to
     /// nothing, which RFC 6455 (5.5.3) allows.

@@ -1,4 +1,4 @@
-/// What is typed on a terminal, as lines. The cursor is always at the end.
+/// What is typed on a terminal, as lines.
 struct LineEditor {
     /// What a byte came to.
     enum Outcome: Equatable {
@@ -28,8 +28,9 @@ struct LineEditor {
     private static let historyBytes = 64 << 10
 
     private let maxLine: Int
-    /// What is typed so far: no control characters but tabs.
-    private(set) var line = ""
+    /// What is typed so far, before the cursor and behind it: no control characters but tabs.
+    private(set) var head = ""
+    private(set) var tail = ""
     private var state = State.ground
     private var parameters: [UInt8] = []
     /// In a bracketed paste, where keys are text.
@@ -45,6 +46,8 @@ struct LineEditor {
     init(maxLine: Int) {
         self.maxLine = maxLine
     }
+
+    var line: String { head + tail }
 
     mutating func take(_ byte: UInt8) -> Outcome {
         switch state {
@@ -77,14 +80,19 @@ struct LineEditor {
 
     private mutating func takeControl(_ byte: UInt8) -> Outcome {
         switch byte {
-        case 0x04: return line.isEmpty ? .end : .nothing
+        case 0x01: return home()
+        case 0x02: return left()
+        case 0x04: return line.isEmpty ? .end : delete()
+        case 0x05: return end()
+        case 0x06: return right()
         case 0x08, 0x7F:
-            if line.isEmpty { return .nothing }
-            line.removeLast()
+            if head.isEmpty { return .nothing }
+            head.removeLast()
+        case 0x0B: tail = ""
         case 0x0C: break
         case 0x0E: return recall(1)
         case 0x10: return recall(-1)
-        case 0x15: line = ""
+        case 0x15: head = ""
         case 0x17: removeWord()
         default: return .nothing
         }
@@ -92,15 +100,49 @@ struct LineEditor {
     }
 
     private mutating func removeWord() {
-        while let last = line.last, last.isWhitespace { line.removeLast() }
-        while let last = line.last, !last.isWhitespace { line.removeLast() }
+        while let last = head.last, last.isWhitespace { head.removeLast() }
+        while let last = head.last, !last.isWhitespace { head.removeLast() }
+    }
+
+    // MARK: The cursor
+
+    private mutating func left() -> Outcome {
+        guard let last = head.popLast() else { return .nothing }
+        tail = String(last) + tail
+        return .changed
+    }
+
+    private mutating func right() -> Outcome {
+        if tail.isEmpty { return .nothing }
+        head.append(tail.removeFirst())
+        return .changed
+    }
+
+    private mutating func home() -> Outcome {
+        if head.isEmpty { return .nothing }
+        tail = line
+        head = ""
+        return .changed
+    }
+
+    private mutating func end() -> Outcome {
+        if tail.isEmpty { return .nothing }
+        head = line
+        tail = ""
+        return .changed
+    }
+
+    private mutating func delete() -> Outcome {
+        if tail.isEmpty { return .nothing }
+        tail.removeFirst()
+        return .changed
     }
 
     // MARK: Text
 
     private mutating func insert(_ scalar: Unicode.Scalar) -> Outcome {
-        if line.utf8.count + UTF8.width(scalar) > maxLine { return .nothing }
-        line.unicodeScalars.append(scalar)
+        if head.utf8.count + tail.utf8.count + UTF8.width(scalar) > maxLine { return .nothing }
+        head.unicodeScalars.append(scalar)
         return .changed
     }
 
@@ -131,7 +173,8 @@ struct LineEditor {
 
     private mutating func enter() -> Outcome {
         let text = line
-        line = ""
+        head = ""
+        tail = ""
         if !text.isEmpty && text != history.last && text.utf8.count <= Self.historyBytes {
             history.append(text)
             if history.count > Self.historyLines { history.removeFirst() }
@@ -146,7 +189,8 @@ struct LineEditor {
         guard history.indices.contains(target) || target == history.count else { return .nothing }
         if place == history.count { draft = line }
         place = target
-        line = target == history.count ? draft : history[target]
+        head = target == history.count ? draft : history[target]
+        tail = ""
         return .changed
     }
 
@@ -188,13 +232,26 @@ struct LineEditor {
 
     private mutating func takeFinal(_ byte: UInt8) -> Outcome {
         defer { parameters.removeAll(keepingCapacity: true) }
-        switch (byte, parameters) {
-        case (UInt8(ascii: "~"), Array("200".utf8)): isPasting = true
-        case (UInt8(ascii: "~"), Array("201".utf8)): isPasting = false
-        case (UInt8(ascii: "A"), []) where !isPasting: return recall(-1)
-        case (UInt8(ascii: "B"), []) where !isPasting: return recall(1)
-        default: break
+        if byte == UInt8(ascii: "~") {
+            switch String(decoding: parameters, as: UTF8.self) {
+            case "200": isPasting = true
+            case "201": isPasting = false
+            case "1" where !isPasting, "7" where !isPasting: return home()
+            case "3" where !isPasting: return delete()
+            case "4" where !isPasting, "8" where !isPasting: return end()
+            default: break
+            }
+            return .nothing
         }
-        return .nothing
+        if isPasting || !parameters.isEmpty { return .nothing }
+        switch byte {
+        case UInt8(ascii: "A"): return recall(-1)
+        case UInt8(ascii: "B"): return recall(1)
+        case UInt8(ascii: "C"): return right()
+        case UInt8(ascii: "D"): return left()
+        case UInt8(ascii: "F"): return end()
+        case UInt8(ascii: "H"): return home()
+        default: return .nothing
+        }
     }
 }

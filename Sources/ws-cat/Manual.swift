@@ -19,10 +19,18 @@ let manual = Manual(
         it is the server itself.
         Input that is gzip is inflated.
         .Pp
-        At the end of the input, once everything is sent, and
-        .Fl Fl wait
-        is over, it closes the connection, writes what the peer sends before it closes too, and
-        ends.
+        At the end of the input, once everything is sent, it waits for replies until neither side
+        has sent a message for 2 seconds
+        .Pq Fl Fl wait ,
+        closes the connection, writes what the peer sends before it closes too, and ends.
+        A peer that never pauses is heard as long as it talks, unless
+        .Fl Fl max-time
+        or
+        .Fl Fl count
+        end it.
+        When nothing at all came back, it says so;
+        .Fl Fl wait Ns = Ns 0
+        is for peers that never reply.
         With
         .Fl Fl no-close
         or
@@ -43,18 +51,19 @@ let manual = Manual(
         .Pp
         On a terminal, what is typed stands behind a prompt, and what is received is written above
         it, in another colour, control characters escaped.
-        Backspace, Ctrl-U and Ctrl-W erase, the up and down keys bring back earlier lines, Ctrl-L
-        draws the prompt again, and Ctrl-D on an empty line ends the input.
+        The left and right keys, Home and End move the cursor, Backspace, Delete, Ctrl-U, Ctrl-K and
+        Ctrl-W erase, the up and down keys bring back earlier lines, Ctrl-L draws the prompt again,
+        and Ctrl-D on an empty line ends the input.
+        A line that is no message is told, and the session goes on.
         """#,
-    more: forms + staying + serving + closeCodes + secrets,
+    more: forms + staying + serving + closeCodes + checks + secrets,
     statuses: [
         0: "Done: the peer closed with 1000 or 1001 or without a code, or a signal asked to stop"
             + " and nothing was left to send.",
         1:
-            "Done, but some line was rejected, dropped or not sent, or went to a connection that"
-            + " broke and was not confirmed.",
+            "Done, but some line was rejected, dropped or not sent, or not confirmed by the peer.",
         69: "The connection could not be had, or was lost, or the peer closed with 1011 to 1014 or"
-            + " a code of its own (3000 to 4999), or there was no reply for --one.",
+            + " a code of its own (3000 to 4999), or there was no reply for --one within --wait.",
         76: "The peer broke the protocol: a bad frame, a message longer than --max-message, a"
             + " handshake that is none; or it says that we did, with 1002, 1003, 1007, 1009 or"
             + " 1010.",
@@ -75,7 +84,8 @@ private let forms = #"""
     .Bl -column "records" "a line that is sent" -compact
     .It Sy form Ta Sy a line that is sent Ta Sy what is written
     .It Li -d Ta any JSON value Ta JSON on one line; other text as a JSON string;
-    .It Ta Ta Li {\(dqbinary\(dq:\(dqbase64\(dq}
+    .It Ta Ta Li {\(dqbinary\(dq:\(dqbase64\(dq} ;
+    .It Ta Ta several objects or arrays, each on its line
     .It Li -r Ta Li {\(dqtype\(dq:\(dqtext\(dq,\(dqdata\(dq:\(dq...\(dq} Ta the same
     .It Ta Li {\(dqtype\(dq:\(dqbinary\(dq,\(dqdata\(dq:\(dqbase64\(dq} Ta the same
     .It Li -t Ta any UTF-8 text Ta the message and a newline
@@ -154,12 +164,41 @@ private let staying = #"""
     the file is emptied once its lines are sent; what is not sent at the end is left in it for the
     next run, and a run that is killed leaves lines there that it may have sent.
     A line is sent again on the next connection unless the system, or TLS, took the whole message.
-    What it took of a connection that broke may have arrived or not: it is not sent again, and
-    counted as
+    .Ss What arrived
+    What the system took may have arrived or not when the connection ends, also when the peer closes
+    it properly.
+    A pong, or the peer's answer to our close, confirms what was sent before.
+    So does a close with 1000 of a peer that has sent a message for each one it got.
+    The rest is told, counted as
     .Li unconfirmed
     in
-    .Fl Fl stats ;
-    a pong, or the peer's answer to our close, confirms what was sent before.
+    .Fl Fl stats ,
+    and makes the exit status 1; or with
+    .Fl Fl resend-unconfirmed
+    it is sent again on the next connection and counted as
+    .Li resent :
+    each line arrives at least once.
+    A library may answer for an application that has not come to a line yet: where that matters, the
+    application has to reply.
+    What is sent first on each connection is not counted.
+    A client that closes the connection of
+    .Fl Fl listen
+    properly does as it likes: that is counted, and no more.
+    .Ss What came meanwhile
+    With
+    .Fl Fl resume-from
+    and
+    .Fl Fl resume-param ,
+    a new connection asks for what follows the last message:
+    .Bd -literal
+    ws-cat --no-close --reconnect --resume-from .id --resume-param since \e
+        'wss://example.org/ws?channel=prices' </dev/null
+    .Ed
+    .Pp
+    The last number or string at the path takes the place of the parameter in the URL.
+    This is what
+    .Xr stream-serve 1
+    and feeds with sequence numbers need.
 
     """#
 
@@ -224,6 +263,48 @@ private let closeCodes = #"""
 
     """#
 
+private let checks = #"""
+    .Sh HEALTH CHECKS
+    .Fl Fl one
+    sends a line and waits up to 30 seconds
+    .Pq Fl Fl wait
+    for its reply.
+    .Bl -tag -width Ds -compact
+    .It 0
+    A reply came.
+    .It 65
+    The line is no message.
+    .It 69
+    There is no connection, or no reply in time.
+    .It 76 , 77 , 78
+    The peer speaks no WebSocket, or lets nobody in, or an option is wrong.
+    .El
+    .Pp
+    A plugin for Nagios and its kin:
+    .Bd -literal
+    #!/bin/sh
+    reply=$(echo '{"op":"ping"}' | ws-cat -1 --wait 5s "$1" 2>&1)
+    status=$?
+    case $status in
+    0) echo "WEBSOCKET OK - $reply" ;;
+    69) echo "WEBSOCKET CRITICAL - $reply"; exit 2 ;;
+    *) echo "WEBSOCKET UNKNOWN - status $status: $reply"; exit 3 ;;
+    esac
+    .Ed
+    .Pp
+    For the textfile collector of Prometheus' node exporter, where
+    .Li streamutils_records_out_total
+    is 1 when a reply came, and
+    .Li streamutils_elapsed_seconds
+    how long that took:
+    .Bd -literal
+    echo '{"op":"ping"}' | ws-cat -q -1 --wait 5s \e
+        --metrics-file /var/lib/prometheus/node-exporter/ws.prom \e
+        wss://example.org/ws >/dev/null
+    .Ed
+
+    """#
+
 private let secrets = #"""
     .Sh ENVIRONMENT
     .Bl -tag -width Ds -compact
@@ -267,6 +348,7 @@ private let examples: [Example] = [
     Example(
         "Messages with all that is in them, newlines and bytes.",
         #"ws-cat -r --listen 0 --port-file /dev/stdout --no-close </dev/null | "#
-            + #"{ read -r port; printf 'two\nlines' | ws-cat -t0 ws://localhost:$port; cat; }"#,
+            + #"{ read -r port; printf 'two\nlines' | ws-cat -t0 --wait 0 ws://localhost:$port;"#
+            + #" cat; }"#,
         output: "{\"type\":\"text\",\"data\":\"two\\nlines\"}\n"),
 ]

@@ -121,7 +121,7 @@ extension CatOptions {
     /// Calls `take` with the message that a line stands for. False for a blank line.
     @inline(__always)
     func message(
-        from line: UnsafeBufferPointer<UInt8>, _ scratch: inout ByteQueue,
+        from line: UnsafeBufferPointer<UInt8>, _ form: Form, _ scratch: inout ByteQueue,
         _ take: (WebSocketReceiver.Kind, UnsafeBufferPointer<UInt8>) -> Void
     ) throws(LineError) -> Bool {
         switch form {
@@ -140,7 +140,7 @@ extension CatOptions {
                 try JSON.validate(line, maxDepth: common.maxDepth)
             } catch {
                 throw LineError(
-                    reason: error.description + " (--text sends any line)", offset: error.offset)
+                    reason: error.description + advice(error, line), offset: error.offset)
             }
             take(.text, line)
         case .records:
@@ -148,6 +148,16 @@ extension CatOptions {
             try readRecord(line, &scratch, take)
         }
         return true
+    }
+
+    /// What a writer of text has to know, or of values that go over several lines.
+    private func advice(_ error: JSONError, _ line: UnsafeBufferPointer<UInt8>) -> String {
+        let first = line.first { !($0 == 0x20 || (0x09...0x0D).contains($0)) }
+        let isCutOff =
+            error.reason == .unexpectedEnd
+            && (first == UInt8(ascii: "{") || first == UInt8(ascii: "["))
+        return isCutOff
+            ? " (a value stands on one line, as jq -c writes it)" : " (--text sends any line)"
     }
 
     private func readRecord(

@@ -36,6 +36,11 @@ struct MessageWriter {
         case .data:
             if JSON.isValid(payload, maxDepth: maxDepth) {
                 buffer.append(jsonOnOneLine: payload)
+            } else if let values = values(in: payload) {
+                for (index, value) in values.enumerated() {
+                    if index > 0 { buffer.append(UInt8(ascii: "\n")) }
+                    buffer.append(jsonOnOneLine: payload.slice(value))
+                }
             } else {
                 buffer.append(quoting: payload)
             }
@@ -49,6 +54,27 @@ struct MessageWriter {
             buffer.append(Base64.encode(payload))
             buffer.append("\"}\n")
         }
+    }
+
+    /// Several objects and arrays that a message holds behind one another, as some feeds send
+    /// them; nil when it is anything else.
+    private func values(in payload: UnsafeBufferPointer<UInt8>) -> [Range<Int>]? {
+        var scanner = JSONScanner(payload, maxDepth: maxDepth)
+        var values: [Range<Int>] = []
+        do throws(JSONError) {
+            scanner.skipWhitespace()
+            while scanner.next == UInt8(ascii: "{") || scanner.next == UInt8(ascii: "[") {
+                let start = scanner.position
+                try scanner.skipValue()
+                values.append(start..<scanner.position)
+                scanner.skipWhitespace()
+            }
+            try scanner.finish()
+        } catch {
+            // It is text, then.
+            return nil
+        }
+        return values.isEmpty ? nil : values
     }
 
     /// 32 bits in network order.

@@ -58,6 +58,12 @@ final class CatOptions: ToolSettings, ConnectSettings, RequestSettings {
     /// Close codes after which to connect again, though they say not to.
     var retryCodes: [ClosedRange<Int>] = []
     var greetings: [Greeting] = []
+    /// Lines that nobody confirmed are sent again.
+    var resends = false
+    /// Where in a message the place is that a new connection goes on behind, and the parameter of
+    /// the query that tells the peer.
+    var resumePath: JSONPath?
+    var resumeParameter: String?
     /// Lines that wait while there is no connection.
     var buffer = 100
     var bufferBytes = 4 << 20
@@ -65,7 +71,7 @@ final class CatOptions: ToolSettings, ConnectSettings, RequestSettings {
     var receiveBuffer = 1 << 20
 
     // Ending.
-    /// Nil: until a ping behind the last message is answered, and a moment longer.
+    /// Silence that ends it, the input being at its end; nil: 2 s, or 30 s for one reply.
     var wait: UInt64?
     var staysOpen = false
     var count: Int?
@@ -148,9 +154,9 @@ private var endOptions: OptionGroup<CatOptions> {
         [
             .duration(
                 nil, "wait", { $0.wait = $1 }, atLeastMilliseconds: 0,
-                "How long to wait for replies between the end of the input and the close. Unless"
-                    + " given: until the peer answers a ping, 2s at the most, and then until it is"
-                    + " silent for 50ms; a peer that never pauses is heard until it closes."),
+                "At the end of the input, close once no message went or came for so long (2s; with"
+                    + " --one, which waits for its reply, 30s). A peer that never pauses is heard"
+                    + " until it closes. 0 waits for nothing."),
             .set(
                 nil, "no-close", { $0.staysOpen = true },
                 "Go on receiving behind the end of the input, until the peer closes."),
@@ -160,7 +166,8 @@ private var endOptions: OptionGroup<CatOptions> {
                     + " counted in --stats as unsent."),
             .set(
                 "1", "one", { $0.isOneShot = true },
-                "Send one line, write one reply, and close. Exit 69 when no reply comes."),
+                "Send one line, write one reply, and close. Exit 69 when none comes within"
+                    + " --wait."),
             .duration(
                 nil, "max-time", { $0.maxTime = $1 == 0 ? nil : $1 }, orZero: true,
                 "Close after so long, whatever happens; 0 sets no limit."),
@@ -171,7 +178,9 @@ private var endOptions: OptionGroup<CatOptions> {
                 nil, "close-reason", "TEXT", { $0.closeReason = $1 },
                 "The reason to close with, up to 123 bytes."),
             .duration(
-                nil, "close-timeout", { $0.closeTimeout = $1 },
-                "How long to wait for the peer's Close behind ours (5s)."),
+                nil, "close-timeout", { $0.closeTimeout = $1 == 0 ? Value.never : $1 },
+                orZero: true,
+                "How long to wait for the peer's Close behind ours (5s); 0 sets no limit. Once a"
+                    + " signal asked to stop, 3s at the most."),
         ])
 }

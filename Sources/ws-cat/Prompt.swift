@@ -119,24 +119,44 @@ final class Prompt {
         }
     }
 
-    /// The end of the line, as far as it fits: a line that is broken could not be erased.
+    /// What stands around the cursor, as far as it fits: a line that is broken could not be erased.
     private func appendPrompt(to buffer: inout ByteQueue) {
         let width = Int(clinux_terminal_width())
         // The last column stays free: behind it terminals differ.
         let room = max(0, (width > 0 ? width : 80) - 3)
+        let behind = fitting(editor.tail.unicodeScalars, in: room / 4)
+        let before = fitting(editor.head.unicodeScalars.reversed(), in: room - behind.columns)
+        // What the part before the cursor leaves is for the one behind it.
+        let rest = fitting(editor.tail.unicodeScalars, in: room - before.columns)
+        let head = String(String.UnicodeScalarView(before.scalars.reversed()))
+        appendMarked(head + String(rest.scalars), to: &buffer)
+        // To write the first part again brings the cursor behind it, however wide it is.
+        if !editor.tail.isEmpty {
+            buffer.append("\r")
+            appendMarked(head, to: &buffer)
+        }
+        columns = before.columns + rest.columns + 2
+    }
+
+    private func appendMarked(_ text: String, to buffer: inout ByteQueue) {
+        buffer.append(colours.sent)
+        buffer.append("> ")
+        buffer.append(string: text)
+        buffer.append(colours.none)
+    }
+
+    private func fitting(
+        _ scalars: some Sequence<Unicode.Scalar>, in room: Int
+    ) -> (scalars: String.UnicodeScalarView, columns: Int) {
         var used = 0
-        var tail = String.UnicodeScalarView()
-        for scalar in editor.line.unicodeScalars.reversed() {
+        var taken = String.UnicodeScalarView()
+        for scalar in scalars {
             let size = mostColumns(scalar)
             if used + size > room { break }
             used += size
-            tail.append(scalar == "\t" ? " " : scalar)
+            taken.append(scalar == "\t" ? " " : scalar)
         }
-        buffer.append(colours.sent)
-        buffer.append("> ")
-        buffer.append(string: String(String.UnicodeScalarView(tail.reversed())))
-        buffer.append(colours.none)
-        columns = used + 2
+        return (taken, used)
     }
 }
 

@@ -21,10 +21,12 @@ struct Request {
     }
 
     /// For a new connection: secrets are read anew, and what was redirected is asked again.
-    mutating func begin() throws {
+    /// `place`: what the peer goes on behind, for --resume-param.
+    mutating func begin(behind place: String? = nil) throws {
         guard let start else { return }
         redirects = 0
-        let (url, fields) = try settings.request.resolved(for: start)
+        var (url, fields) = try settings.request.resolved(for: start)
+        if let place, let name = settings.resumeParameter { url.setQuery(name: name, value: place) }
         self.url = url
         handshake = try make(url, fields)
     }

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from authority import Authority, pin, server_context
-from peers import run
+from peers import ENVIRONMENT, PATIENCE_SECONDS, run
 from ws_peers import MESSAGES, messages, outcome, records, saying, websockets_server
 
 
@@ -94,6 +94,42 @@ class TLS(unittest.TestCase):
         self.refused(f"{trust} --pinnedpubkey '{wrong}'")
         # Whoever is not verified is pinned all the same.
         self.refused(f"--insecure --pinnedpubkey '{wrong}'")
+
+    def test_certificates_that_are_being_replaced(self):
+        """With --reconnect a file that is missing, or half there, is read again; without, it is
+        told at once."""
+        certificate, key = self.client
+        whole = {"cacert": Path(self.authority.certificate).read_bytes(),
+                 "cert": Path(certificate).read_bytes(), "key": Path(key).read_bytes()}
+        with tempfile.TemporaryDirectory() as folder, \
+                self.server(clients=self.authority.certificate) as seen:
+            paths = {name: Path(folder, name) for name in whole}
+            options = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
+            for name in whole:
+                for contents in [None, b"", whole[name][:len(whole[name]) // 2]]:
+                    with self.subTest(name, contents=contents):
+                        for each, path in paths.items():
+                            path.write_bytes(whole[each])
+                        paths[name].unlink()
+                        if contents is not None:
+                            paths[name].write_bytes(contents)
+                        command = ["ws-cat", "--no-close", "-n", "1", *options, seen.url]
+                        done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                                              capture_output=True, env=ENVIRONMENT,
+                                              timeout=PATIENCE_SECONDS)
+                        self.assertEqual(done.returncode, 78, done.stderr)
+                        tool = subprocess.Popen(
+                            [*command, "--reconnect", "--backoff", "1ms..50ms"],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, env=ENVIRONMENT)
+                        with tool:
+                            self.assertIn(b"connecting again in", tool.stderr.readline())
+                            new = paths[name].with_suffix(".new")
+                            new.write_bytes(whole[name])
+                            new.rename(paths[name])
+                            self.assertEqual(tool.communicate(timeout=PATIENCE_SECONDS)[0],
+                                             b"1\n")
+                            self.assertEqual(tool.returncode, 0)
 
     def test_client_certificates(self):
         trust = f"--cacert {self.authority.certificate}"

@@ -6,7 +6,7 @@ struct Screen {
     private(set) var rows = [""]
     /// Sequences that it does not know, and control characters.
     private(set) var unknown: [String] = []
-    private var column = 0
+    private(set) var column = 0
 
     init(_ text: String, width: Int = 80) {
         var scalars = text.unicodeScalars[...]
@@ -83,6 +83,7 @@ final class Person {
     var text: String { String(decoding: bytes, as: UTF8.self) }
     var screen: Screen { Screen(text, width: width) }
     var rows: [String] { screen.rows }
+    var column: Int { screen.column }
 
     func type(_ text: String) {
         let bytes = Array(text.utf8)

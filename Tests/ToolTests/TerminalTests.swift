@@ -53,10 +53,15 @@ import Testing
         #expect(try !run("sse-encode", "--help").text.contains("\u{1B}"))
     }
 
+    /// A pipe may lead to a program that writes on the same terminal, which the line tore up.
     @Test func progressByItselfOnATerminal() throws {
         let terminal = try Terminal()
         defer { terminal.close() }
-        let session = try start("sse-decode", "-d", stderr: .descriptor(terminal.device))
+        let folder = try TemporaryFolder()
+        let file = open(folder.file("out"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        defer { close(file) }
+        let session = try start(
+            "sse-decode", "-d", stdout: .descriptor(file), stderr: .descriptor(terminal.device))
         session.write("data: 1\n\n")
         let text = terminal.shown(until: ", 1 records")
         #expect(text.contains("\r\u{1B}[Ksse-decode: 9 B, 1 records"))
@@ -73,6 +78,30 @@ import Testing
         #expect(terminal.shown(until: "records", within: 0.5).isEmpty)
         session.closeInput()
         #expect(session.finish().ending == .exit(0))
+    }
+
+    @Test func noProgressWhenOutputIsAPipe() throws {
+        let terminal = try Terminal()
+        defer { terminal.close() }
+        let session = try start("sse-decode", "-d", stderr: .descriptor(terminal.device))
+        session.write("data: 1\n\n")
+        #expect(terminal.shown(until: "records", within: 0.5).isEmpty)
+        session.closeInput()
+        #expect(session.finish().ending == .exit(0))
+    }
+
+    /// What came from the peer was not counted.
+    @Test func progressOfBothDirections() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --progress --wait 0", peer)
+        let connection = try peer.accept()
+        tool.write("abc\n")
+        #expect(try connection.next()?.text == "abc")
+        connection.send("12345")
+        #expect(tool.wait { $0.errors.contains("ws-cat: 4 B, 1 records in; 6 B, 1 records out, ") })
+        tool.closeInput()
+        #expect(try connection.drain().close?.code == 1000)
+        #expect(tool.finish().ending == .exit(0))
     }
 
     @Test func noProgressWhenOutputIsTheTerminal() throws {

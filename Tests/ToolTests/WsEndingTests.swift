@@ -3,42 +3,77 @@ import Testing
 
 /// When and how the connection is closed.
 @Suite struct WsEndingTests {
-    /// Unless told otherwise it waits until the peer has answered a ping, and then is silent.
-    @Test func repliesAreWaitedFor() throws {
+    /// A library answers pings at once for an application that thinks: its reply was lost, and the
+    /// status was 0.
+    @Test func slowReplies() throws {
         let peer = try WsPeer()
         let tool = try cat("-t", peer)
         let connection = try peer.accept()
-        tool.write("a\nb\n")
+        tool.write("a\n")
         tool.closeInput()
-        #expect(try connection.frame()?.text == "a")
-        #expect(try connection.frame()?.text == "b")
-        let ping = try #require(try connection.frame())
-        #expect(ping.kind == .ping)
-        // The replies of a slow peer come before its pong, and a few behind.
-        usleep(200_000)
-        connection.send(WsFrame(.text, "A"), WsFrame(.pong, ping.payload), WsFrame(.text, "B"))
+        #expect(try connection.next()?.text == "a")
+        connection.send("A")
+        // Each comes within 2 s of the one before.
+        for number in 1...3 {
+            #expect(try connection.frameWithin(seconds: 0.2) == nil)
+            connection.send("\(number)")
+        }
+        let last = now()
         #expect(try connection.drain().close?.code == 1000)
+        #expect(now() - last > 1.9)
         let result = tool.finish()
-        #expect(result.text == "A\nB\n")
+        #expect(result.text == "A\n1\n2\n3\n")
         #expect(result.ending == .exit(0))
         #expect(result.errors.isEmpty)
     }
 
-    @Test func aPeerWithoutPongsIsLeftAfterTwoSeconds() throws {
-        let peer = try WsPeer()
-        let began = now()
-        let tool = try cat("-t --stats", peer)
-        let connection = try peer.accept()
-        connection.answersPings = false
-        tool.write("a\n")
-        let closed = now()
-        tool.closeInput()
-        let took = now() - began
+    /// The same for what is sent first, for a server, and for a peer that says something unasked.
+    @Test(arguments: ["-t -e a", "-t"]) func slowRepliesToOthers(_ options: String) throws {
+        let run = try talk(options) { connection in
+            let early = try connection.frameWithin(seconds: 0.2, kind: .close)
+            #expect(early == nil)
+            connection.send("A")
+        }
+        #expect(run.result.text == "A\n")
+        #expect(run.close?.code == 1000)
+        #expect(run.result.ending == .exit(0))
+    }
+
+    @Test func slowRepliesToAServer() throws {
+        let server = try WsServer("-t")
+        let connection = try WsConnection.open(server.port)
+        server.session.write("a\n")
+        server.session.closeInput()
+        #expect(try connection.next()?.text == "a")
+        #expect(try connection.frameWithin(seconds: 0.2) == nil)
+        connection.send("A")
         #expect(try connection.drain().close?.code == 1000)
-        #expect(now() - closed >= 1.8)
-        let result = tool.finish()
-        #expect(result.ending == .exit(0))
-        #expect(result.elapsed >= 1.8 && result.elapsed - took < 8)
+        #expect(server.session.finish().text == "A\n")
+    }
+
+    @Test func silenceIsTold() throws {
+        let run = try talk("-t --wait 100ms", "a\n")
+        #expect(run.texts == ["a"])
+        #expect(run.result.ending == .exit(0))
+        #expect(
+            run.result.errors
+                == "ws-cat: nothing came back within 100ms of the last line (see --wait)\n")
+        #expect(try talk("-t --wait 0", "a\n").result.errors.isEmpty)
+        #expect(try talk("-t --wait 1ms").result.errors.isEmpty)
+    }
+
+    /// A message that takes longer than that to come has begun to come.
+    @Test func aLongMessage() throws {
+        let run = try talk("-t --wait 2s", "a\n") { connection in
+            for letter in ["A", "B", "C", "D"] {
+                connection.send(
+                    WsFrame(letter == "A" ? .text : .continuation, Array(letter.utf8),
+                        isFinal: letter == "D"))
+                usleep(700_000)
+            }
+        }
+        #expect(run.result.text == "ABCD\n")
+        #expect(run.result.ending == .exit(0))
     }
 
     @Test func waitZeroWaitsForNothing() throws {
@@ -141,8 +176,39 @@ import Testing
             if run.texts != ["1"] { return false }
             #expect(run.close?.code == 1000)
             #expect(run.result.ending == .exit(69))
+            #expect(run.result.errors.hasSuffix("no reply before --max-time was over\n"))
             return true
         }
+    }
+
+    /// It waited for ever: a cron job hung until it was killed.
+    @Test func noReplyWithinTheWait() throws {
+        let run = try talk("-1 --wait 300ms", "1\n") { $0.answersPings = true }
+        #expect(run.texts == ["1"])
+        #expect(run.close?.code == 1000)
+        #expect(run.result.ending == .exit(69))
+        #expect(run.result.errors.hasSuffix("no reply within 300ms (see --wait)\n"))
+    }
+
+    @Test func noWaitForAReply() throws {
+        let result = try run("ws-cat", "-1 --wait 0 ws://127.0.0.1:1/", "1\n")
+        #expect(result.ending == .exit(64))
+        #expect(try run("ws-cat", "--help").text.contains("--one, which waits for its reply, 30s"))
+    }
+
+    /// That was "no line to send" and 65, and what our clock ended the peer had closed.
+    @Test func noHandshakeForOne() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-1 --max-time 300ms", peer)
+        tool.write("1\n")
+        tool.closeInput()
+        let connection = try peer.acceptRaw()
+        let result = tool.finish()
+        #expect(result.ending == .exit(69))
+        #expect(
+            result.errors
+                == "ws-cat: no reply before --max-time was over: there was no connection\n")
+        #expect(try connection.ends())
     }
 
     @Test func noLine() throws {

@@ -185,4 +185,38 @@ import Testing
         for _ in 0..<size { text.append(scalars.randomElement(using: &generator) ?? "a") }
         return "{\"type\":\"text\",\"data\":\"\(String(text))\"}\n"
     }
+
+    /// Some feeds put several into one message, which was written as one JSON string.
+    @Test(arguments: [
+        ("{\"a\":1}\n{\"b\": 2}\n", "{\"a\":1}\n{\"b\": 2}\n"),
+        (" [1] [2,\n3]{}", "[1]\n[2, 3]\n{}\n"),
+        ("{} 1", "\"{} 1\"\n"), ("1 2", "\"1 2\"\n"), ("{}{", "\"{}{\"\n"), ("", "\"\"\n"),
+        ("{\"a\":1}", "{\"a\":1}\n"),
+    ])
+    func severalValuesInAMessage(_ message: String, _ lines: String) throws {
+        let run = try talk("-d -n 1") { $0.send(message) }
+        #expect(run.result.text == lines)
+        #expect(run.result.ending == .exit(0))
+    }
+
+    @Test(arguments: [
+        ("{\n\"a\": 1\n}\n", "as jq -c writes it)"), (" [\n1]\n", "as jq -c writes it)"),
+        ("hello\n", "(--text sends any line)"), ("\"a\n", "(--text sends any line)"),
+        ("{\"a\": nope}\n", "(--text sends any line)"),
+    ])
+    func aLineThatIsNoJSON(_ line: String, _ advice: String) throws {
+        let run = try talk("-d", line)
+        #expect(run.result.ending == .exit(65))
+        #expect(run.result.errors.hasSuffix(advice + "\n"))
+    }
+
+    @Test func aSubprotocolThatWasNotTaken() throws {
+        let run = try talk("-t --wait 0 --subprotocol one --subprotocol two")
+        let words = "took none of the subprotocols that were offered: one, two\n"
+        #expect(run.result.errors.hasSuffix(words))
+        #expect(run.result.ending == .exit(0))
+        let taken = try talk(
+            "-t --wait 0 --subprotocol one", fields: "Sec-WebSocket-Protocol: one\r\n")
+        #expect(taken.result.errors.isEmpty)
+    }
 }

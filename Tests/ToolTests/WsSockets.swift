@@ -69,3 +69,19 @@ enum SocketCalls {
     /// With the flags at once: a socket must not get into a child that another thread starts.
     static let accept4 = unsafeBitCast(dlsym(nil, "accept4"), to: Accept4.self)
 }
+
+extension WsConnection {
+    /// The next frame that is no ping, or nil when none comes within this time; of a kind, when
+    /// that is given, and others are passed over.
+    func frameWithin(seconds: Double, kind: WsFrame.Kind? = nil) throws -> WsFrame? {
+        let limit = now() + seconds
+        do {
+            while let frame = try next(within: max(0, limit - now())) {
+                if kind == nil || frame.kind == kind { return frame }
+            }
+            return nil
+        } catch is WsTimeout {
+            return nil
+        }
+    }
+}

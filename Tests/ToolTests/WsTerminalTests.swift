@@ -4,7 +4,7 @@ import Testing
 /// ws-cat with somebody at a terminal.
 @Suite struct WsTerminalTests {
     /// A client at a person's terminal, with its prompt.
-    private func connect(
+    func connect(
         _ options: String, _ person: Person, _ peer: ListeningPeer,
         environment: [String: String] = [:]
     ) throws -> Session {
@@ -17,7 +17,7 @@ import Testing
         return session
     }
 
-    private func end(_ session: Session, _ person: Person) {
+    func end(_ session: Session, _ person: Person) {
         person.type("\u{4}")
         #expect(session.finish().ending == .exit(0))
         #expect(person.isRestored)
@@ -57,19 +57,6 @@ import Testing
         person.type("f\n")
         #expect(peer.session.prints("half\n"))
         #expect(person.sees(["< news", "< more", "> half", "> "]), "\(person.rows)")
-        end(session, person)
-    }
-
-    @Test func backspaceTakesWholeCharacters() throws {
-        let person = try Person()
-        let peer = try ListeningPeer("-t")
-        let session = try connect("-t", person, peer)
-        person.type("aé€😀")
-        #expect(person.sees(["> aé€😀"]), "\(person.rows)")
-        person.type("\u{7F}\u{7F}")
-        #expect(person.sees(["> aé"]), "\(person.rows)")
-        person.type("\u{7F}\u{1B}[Db\n")
-        #expect(peer.session.prints("ab\n"))
         end(session, person)
     }
 
@@ -252,12 +239,15 @@ import Testing
 
     // MARK: What else is written there
 
+    var said: String {
+        "ws-cat: -:1:1: expected a JSON value (--text sends any line)"
+    }
+
     @Test func diagnosticsDoNotTearIt() throws {
         let person = try Person(width: 200)
         let peer = try ListeningPeer("-t")
         let session = try connect("-d --on-error=skip", person, peer)
         person.type("x\nhal")
-        let said = "ws-cat: -:1:1: expected a JSON value (--text sends any line)"
         #expect(person.sees(["> x", said, "> hal"]), "\(person.rows)")
         session.send(SIGUSR1)
         #expect(person.look { $0.rows.count == 4 && $0.rows[3] == "> hal" }, "\(person.rows)")
@@ -266,16 +256,6 @@ import Testing
         #expect(session.finish().ending == .exit(1))
         #expect(person.isRestored)
         #expect(person.look { $0.rows.suffix(2) == ["ws-cat: 1 rejected", ""] }, "\(person.rows)")
-    }
-
-    @Test func aBadLineEndsIt() throws {
-        let person = try Person()
-        let session = try connect("-d", person, try ListeningPeer("-t"))
-        person.type("x\n")
-        #expect(session.finish().ending == .exit(65))
-        #expect(person.isRestored)
-        let said = "ws-cat: -:1:1: expected a JSON value (--text sends any line)"
-        #expect(person.sees(["> x", said, ""]), "\(person.rows)")
     }
 
     @Test func aLineLongerThanTheScreen() throws {

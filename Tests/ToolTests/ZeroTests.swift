@@ -36,9 +36,10 @@ import Testing
             refused: "workers retry pong-timeout compress-level history-age buffer max-connections"
                 + " max-per-address head-timeout body-timeout max-subscriptions"),
         Row(
-            tool: "ws-cat", taken: "ping idle-timeout retries wait max-time connect-timeout",
+            tool: "ws-cat",
+            taken: "ping idle-timeout retries wait max-time connect-timeout close-timeout",
             refused: "compress-level window-bits pong-timeout reset-after buffer max-connections"
-                + " count close-code close-timeout"),
+                + " count close-code"),
     ]
 
     @Test(arguments: rows) func isTakenOrRefused(_ row: Row) throws {

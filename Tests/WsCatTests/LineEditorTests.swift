@@ -57,14 +57,13 @@ import Testing
         #expect(editor.take(UInt8(ascii: "a")) == .changed)
         #expect(editor.take(0x0C) == .changed)
         #expect(editor.line == "a")
-        #expect(editor.take(0x01) == .nothing)
         #expect(editor.take(0x00) == .nothing)
         #expect(editor.line == "a")
     }
 
     @Test(arguments: [
-        "\u{1B}[C", "\u{1B}[D", "\u{1B}[H", "\u{1B}[3~", "\u{1B}[1;5A", "\u{1B}[15~", "\u{1B}OP",
-        "\u{1B}OH", "\u{1B}[[A", "\u{1B}[Z", "\u{1B}x", "\u{1B}\u{1B}[C", "\u{1B}[<0;1;2M",
+        "\u{1B}[C", "\u{1B}[F", "\u{1B}[3~", "\u{1B}[1;5A", "\u{1B}[15~", "\u{1B}OP",
+        "\u{1B}OF", "\u{1B}[[A", "\u{1B}[Z", "\u{1B}x", "\u{1B}\u{1B}[C", "\u{1B}[<0;1;2M",
         "\u{1B}[A", "\u{1B}[B", "\u{1B}OA",
     ])
     func keysWithoutText(_ key: String) {
@@ -101,7 +100,24 @@ import Testing
     }
 
     @Test func controlCharactersAreNoText() {
-        #expect(typed("a\u{9B}b\u{85}c\u{1}d\u{0}e") == ["abcde"])
+        #expect(typed("a\u{9B}b\u{85}c\u{3}d\u{0}e") == ["abcde"])
+    }
+
+    /// Who typed a word too few at the begin had to type all of it again.
+    @Test(arguments: [
+        ("bc\u{1B}[Ha", "abc"), ("bc\u{1B}OHa", "abc"), ("bc\u{1B}[1~a", "abc"),
+        ("bc\u{1B}[7~a", "abc"), ("bc\u{1}a", "abc"), ("ac\u{1B}[Db", "abc"),
+        ("ac\u{1B}ODb", "abc"), ("ac\u{2}b", "abc"), ("bc\u{1}a\u{1B}[Fd", "abcd"),
+        ("bc\u{1}a\u{1B}OFd", "abcd"), ("bc\u{1}a\u{1B}[4~d", "abcd"),
+        ("bc\u{1}a\u{1B}[8~d", "abcd"), ("bc\u{1}a\u{5}d", "abcd"),
+        ("ad\u{1}\u{1B}[Cb", "abd"), ("ad\u{1}\u{6}b", "abd"), ("a\u{1B}[D\u{1B}[D\u{1B}[Db", "ba"),
+        ("abc\u{1B}[D\u{7F}", "ac"), ("abc\u{1B}[D\u{1B}[3~", "ab"), ("abc\u{1}\u{4}", "bc"),
+        ("abc\u{1B}[D\u{B}", "ab"), ("abc\u{1B}[D\u{15}", "c"), ("ab cd\u{1B}[D\u{17}", "ab d"),
+        ("a😀👩‍👩‍👧\u{1B}[D\u{1B}[Db", "ab😀👩‍👩‍👧"),
+    ])
+    func theCursor(_ keys: String, _ line: String) {
+        #expect(typed(keys) == [line])
+        #expect(typed(keys + "\n") == [line, ""])
     }
 
     @Test func aPasteIsText() {

@@ -1,0 +1,41 @@
+import StreamCodec
+import StreamTool
+
+/// The place in the peer's stream that a new connection goes on behind: the last value at
+/// --resume-from.
+struct ResumePlace {
+    /// Bytes of a value: it becomes part of a request.
+    private static let longest = 1024
+
+    private let path: JSONPath
+    private let maxDepth: Int
+    private(set) var value: String?
+    private var hasWarned = false
+
+    init(_ path: JSONPath, _ settings: CatOptions) {
+        self.path = path
+        maxDepth = settings.common.maxDepth
+    }
+
+    /// Takes the value of a message that has one there: a number, or a string that is not empty.
+    mutating func take(_ message: UnsafeBufferPointer<UInt8>, _ report: Report) {
+        let found: Range<Int>?
+        do throws(JSONError) {
+            found = try path.find(in: message, maxDepth: maxDepth)
+        } catch {
+            // A message that is no JSON is none of those that have a place.
+            return
+        }
+        guard let found, let first = message.slice(found).first else { return }
+        if found.count > Self.longest {
+            if !hasWarned { report.warn("a value of --resume-from is too long, and passed over") }
+            hasWarned = true
+        } else if first == UInt8(ascii: "\"") {
+            var text = ByteQueue()
+            text.append(replacing: message.slice((found.lowerBound + 1)..<(found.upperBound - 1)))
+            if !text.isEmpty { value = String(decoding: text.bytes, as: UTF8.self) }
+        } else if first == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= first {
+            value = String(decoding: message.slice(found), as: UTF8.self)
+        }
+    }
+}
