@@ -134,7 +134,9 @@ package struct ChunkJoiner {
         }
         let key = unsafe isNumbered ? Self.numbered : [UInt8](data.slice(id))
         if isNumbered && seq > 0 && !isNext(seq, of: total) {
-            if let index = open.firstIndex(where: { $0.id == key }) { abandon(index) }
+            if let index = open.firstIndex(where: { $0.id == key }) {
+                abandon(open.remove(at: index).message)
+            }
             return .invalid("chunk \(seq + 1) of \(total) came without those before")
         }
         let event = Event(fields: fields, data: [], line: line)

@@ -4,6 +4,7 @@ import StreamTool
 let metrics: [Metric] = [
     .counter("sent", "Messages that were handed to the system."),
     .counter("unconfirmed", "Messages that were sent and of which the peer showed no sign."),
+    .counter("resent", "Messages that --resend-unconfirmed sent again."),
     .counter("unsent", "Lines that were read and not sent."),
     .counter("connections", "Connections that were opened."),
     .counter("reconnections", "Connections after the first."),

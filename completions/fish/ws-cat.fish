@@ -34,7 +34,7 @@ complete -c ws-cat -l max-message -x -d 'The longest message that is accepted, i
 complete -c ws-cat -l ping -x -d 'Send a ping so often (30s); 0 sends none'
 complete -c ws-cat -l pong-timeout -x -d 'The connection is dead when nothing comes for so long behind a ping (10s)'
 complete -c ws-cat -l idle-timeout -x -d 'The connection has failed when no message comes for so long; 0 sets no limit'
-complete -c ws-cat -l latency -d 'Measure the time from ping to pong, every second unless --ping says otherwise'
+complete -c ws-cat -l latency -d 'Ping every second, unless --ping says otherwise, to measure the time to the pong: rtt_seconds of --stats and --metrics-file'
 complete -c ws-cat -l reconnect -d 'Connect again when a connection cannot be had or does not last'
 complete -c ws-cat -l backoff -x -d 'How long to wait before connecting again (1s..30s): a random time up to MIN, then up to twice as much each time, up to MAX'
 complete -c ws-cat -l retries -x -d 'Give up after so many attempts behind one another that failed (any number)'
