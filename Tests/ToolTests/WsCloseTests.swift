@@ -236,7 +236,8 @@ import Testing
         connection.send(.close(1000))
         #expect(try connection.drain().close?.code == 1000)
         let result = tool.finish()
-        // Its input is not at its end, and nothing of it is lost that was read.
-        #expect(result.ending == .exit(0))
+        // Its input is not at its end, and nobody said that what was sent of it arrived.
+        #expect(result.ending == .exit(1))
+        #expect(result.errors == "ws-cat: 1 sent messages were not confirmed\n")
     }
 }

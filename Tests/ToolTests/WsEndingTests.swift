@@ -193,7 +193,7 @@ import Testing
     @Test func noWaitForAReply() throws {
         let result = try run("ws-cat", "-1 --wait 0 ws://127.0.0.1:1/", "1\n")
         #expect(result.ending == .exit(64))
-        #expect(try run("ws-cat", "--help").text.contains("--one, which waits for its reply, 30s"))
+        #expect(result.errors == "ws-cat: --one waits for a reply: no --wait 0\n")
     }
 
     /// That was "no line to send" and 65, and what our clock ended the peer had closed.
@@ -205,9 +205,8 @@ import Testing
         let connection = try peer.acceptRaw()
         let result = tool.finish()
         #expect(result.ending == .exit(69))
-        #expect(
-            result.errors
-                == "ws-cat: no reply before --max-time was over: there was no connection\n")
+        let words = "no reply before --max-time was over: there was no connection\n"
+        #expect(result.errors.hasSuffix(words))
         #expect(try connection.ends())
     }
 

@@ -14,7 +14,7 @@ import Testing
     }
 
     private static let rows: [Row] = [
-        Row(form: "-d", line: "{", complaint: hint),
+        Row(form: "-d", line: "{", complaint: "as jq -c writes it"),
         Row(form: "-d", line: "1 2", complaint: hint),
         Row(form: "-d", line: "hello", complaint: hint),
         Row(form: "-r", line: "1", complaint: "expected a message record"),

@@ -79,7 +79,6 @@ import Testing
         ("--count=0", "\(number) 1 up, not '0'"),
         ("--ping=x", "\(duration) 'x'"), ("--ping=-1", "\(duration) '-1'"),
         ("--wait=-1", "\(duration) '-1'"), ("--pong-timeout=0", least),
-        ("--close-timeout=0", least),
         ("--rate=0", "expected a rate such as 100/s, 30/m or 1000/h, not '0'"),
         ("--rate=x/s", "expected a rate such as 100/s, 30/m or 1000/h, not 'x/s'"),
     ]
