@@ -124,7 +124,8 @@ class State(Files):
             self.assertEqual(tool.record(), {"n": 1})
             tool.rests()
             tool.process.kill()
-            self.assertEqual(self.path.read_text(), "")
+            # Both come in one read or in two, and what was written may be kept already.
+            self.assertIn([each.get("last_event_id") for each in self.kept()], [[], ["a"]])
 
     def test_several_urls_and_those_of_others(self):
         self.file("state", '{"url":"http://other.example/","last_event_id":"x"}\n')
