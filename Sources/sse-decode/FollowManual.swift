@@ -146,7 +146,7 @@ private let resuming = #"""
     """#
 
 private let telling = #"""
-    .Sh DIAGNOSTICS
+    .Sh MESSAGES
     What is tried again is a warning, what is given up an error, and with
     .Fl Fl verbose
     each step is told:

@@ -200,8 +200,8 @@ private var orderOptions: OptionGroup<DecodeOptions> {
                 nil, "join-chunks", "N", { $0.joinChunks = $1 }, in: 1...100_000, standard: 16,
                 "Put together what sse-encode --chunk cut; also chunks without seq whose id counts"
                     + " from 1 to total, when they come in order. At most N incomplete messages are"
-                    + " kept (16); the one whose last chunk is the oldest gives way and is rejected:"
-                    + " its chunks, a line each."),
+                    + " kept (16); the one whose last chunk is the oldest gives way and is"
+                    + " rejected: its chunks, a line each."),
             .duration(
                 nil, "join-wait", { $0.joinWait = $1 },
                 "How long --join-chunks waits for the next chunk of a message (30s)."),

@@ -261,15 +261,10 @@ struct Pipeline: ~Copyable {
         case .late:
             run.report.add(to: "late")
             run.report.warn("number \(number) came late", at: place)
-            if settings.late == .write {
-                write(fields, data, &run)
-            } else {
-                run.report.dropped += 1
-            }
+            if settings.late == .drop { run.report.dropped += 1; break }
+            write(fields, data, &run)
         }
-        if reorderer.evictions > 0 {
-            run.report.set(reorderer.evictions, as: "forgotten_orders")
-        }
+        if reorderer.evictions > 0 { run.report.set(reorderer.evictions, as: "forgotten_orders") }
         release(&run, now: now)
     }
 

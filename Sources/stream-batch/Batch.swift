@@ -6,7 +6,9 @@ import StreamTool
 func batch(_ run: inout Run<BatchOptions>) throws -> ExitStatus {
     let settings = run.settings
     try settings.check(command: run.command)
-    if run.command.isEmpty, let word = run.operands.first(where: isProgram) {
+    if run.command.isEmpty, settings.delivery.redelivered == nil,
+        let word = run.operands.first(where: isProgram)
+    {
         throw UsageError(
             "'\(word.name)' is no file but a program: put -- before a command and its arguments")
     }

@@ -37,10 +37,12 @@ import Testing
             "nothing to skip", "--on-error=skip", "1\n", output: "[1]\n"),
         .batch(
             "two values on a line", "", "1 2\n", output: "", status: 65,
-            errors: "stream-batch: -:1:3: expected the end of the line after the value\n"),
+            errors: "stream-batch: -:1:3: expected the end of the line after the value"
+                + " (--text takes any line)\n"),
         .batch(
             "half a value at the end", "", "1\n[1,", output: "[1]\n", status: 65,
-            errors: "stream-batch: -:2:4: expected more, the JSON text ends here\n"),
+            errors: "stream-batch: -:2:4: expected more, the JSON text ends here"
+                + " (a value stands on one line, as jq -c writes it)\n"),
         .batch(
             "--max-line", "--max-line 5 --on-error=skip", "12345\n123456\n1\n",
             output: "[12345,1]\n", status: 1,

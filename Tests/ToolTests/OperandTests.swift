@@ -45,7 +45,7 @@ import Testing
             "a directory is no batch", "-n 1 - .", "1\n2\n3", output: "[1]\n[2]\n[3]\n", status: 66,
             errors: "stream-batch: .: Is a directory\n"),
         .batch(
-            "a command without --", "-n 5 - sh -c x", "1\n", output: "", status: 64,
+            "a command without --", "-n 5 - sh x", "1\n", output: "", status: 64,
             errors: "stream-batch: 'sh' is no file but a program: put -- before a command and its"
                 + " arguments\n"),
         .decode(

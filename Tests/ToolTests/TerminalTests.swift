@@ -41,7 +41,7 @@ import Testing
             let session = try start(
                 "sse-encode", "-d", stderr: .descriptor(terminal.device), environment: environment)
             session.write("x\n")
-            let text = terminal.shown(until: "value\r\n")
+            let text = terminal.shown(until: "line)\r\n")
             #expect(text.contains("\u{1B}[1msse-encode:\u{1B}[0m -:1:1: ") == isColoured)
             #expect(text.contains("-:1:1: expected a JSON value (--text takes any line)\r\n"))
             #expect(session.finish().ending == .exit(65))

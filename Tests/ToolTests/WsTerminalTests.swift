@@ -244,7 +244,7 @@ import Testing
     }
 
     @Test func diagnosticsDoNotTearIt() throws {
-        let person = try Person(width: 200)
+        let person = try Person(width: 600)
         let peer = try ListeningPeer("-t")
         let session = try connect("-d --on-error=skip", person, peer)
         person.type("x\nhal")
