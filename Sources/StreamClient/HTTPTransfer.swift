@@ -109,8 +109,10 @@ package struct HTTPTransfer: ~Copyable {
             handle.set(CURLOPT_CUSTOMREQUEST, request.method),
             handle.set(CURLOPT_NOBODY, request.method == "HEAD" ? 1 : 0),
             handle.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1),
-            handle.set(CURLOPT_BUFFERSIZE, Self.piece),
         ]
+        // Libcurl 7.88 refuses this to a handle whose last host could not be resolved, and may: it
+        // is for speed only.
+        _ = handle.set(CURLOPT_BUFFERSIZE, Self.piece)
         if let cookies { codes.append(handle.set(CURLOPT_COOKIE, cookies)) }
         if let jar {
             // Once, for the cookies stay: a reset of libcurl 7.88 loses the list of files.

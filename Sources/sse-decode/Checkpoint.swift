@@ -114,8 +114,10 @@ struct Checkpoint {
         isChanged = true
     }
 
-    /// The run ends in order: all that stands in the output is known.
-    mutating func end() throws {
+    /// The run ends in order: all that stands in the output is known, and belongs to the ids when
+    /// `length` says so.
+    mutating func end(at length: Int?) throws {
+        if let length { output?.length = length }
         if try output?.end() != nil { isChanged = true }
     }
 

@@ -26,6 +26,9 @@ struct Follower {
     /// Events that are still wanted.
     private var left: Int
     private var isLeaving = false
+    /// With --exactly-once and several sources: the place of each, which they seldom have in
+    /// common.
+    private var lastIDs: [Int: [UInt8]?] = [:]
     /// --max-time ended it.
     private var isLate = false
 
@@ -121,7 +124,7 @@ struct Follower {
 
     /// Keeps the ids of what was written.
     fileprivate mutating func keepPlace(
-        _ output: borrowing Output, force: Bool = false
+        _ output: borrowing Output, force: Bool = false, atEnd: Bool = false
     ) throws {
         guard checkpoint != nil else { return }
         let written = output.isCompressed ? (output.waiting == 0 ? Int.max : 0) : output.written
@@ -134,17 +137,30 @@ struct Follower {
                 }
             }
         }
-        try checkpoint?.save(force: force)
+        if atEnd { try end(written) }
+        try checkpoint?.save(force: force || atEnd)
+    }
+
+    /// The run ends in order: what events without an id wrote stays, for they may not come again.
+    private mutating func end(_ written: Int) throws {
+        let isWhole = !sources.contains { $0.pipeline.isHolding }
+        if isWhole {
+            for (index, id) in lastIDs {
+                checkpoint?.take(Mark(id: id, position: written), of: index)
+            }
+        }
+        try checkpoint?.end(at: isWhole ? written : nil)
     }
 
     /// One length of the output stands for several sources only while each of them is at an id.
     private mutating func keepCommonPlace(_ written: Int, _ output: borrowing Output) throws {
         // These have no length in common.
-        for source in sources { _ = source.pipeline.takeMark(written: written) }
+        for (index, source) in sources.enumerated() {
+            if let mark = source.pipeline.takeMark(written: written) { lastIDs[index] = mark.id }
+        }
         guard written == output.position, sources.allSatisfy({ $0.pipeline.isAtID }) else { return }
         for (index, source) in sources.enumerated() {
-            guard let id = source.pipeline.lastID else { continue }
-            checkpoint?.take(Mark(id: id, position: written), of: index)
+            checkpoint?.take(Mark(id: source.pipeline.lastID, position: written), of: index)
         }
     }
 
@@ -158,8 +174,7 @@ struct Follower {
         }
         try files?.pipeline.flush(&run)
         try drain(&run)
-        try checkpoint?.end()
-        try keepPlace(run.output, force: true)
+        try keepPlace(run.output, atEnd: true)
         // A follower that is told to stop has done its work.
         if isStopped() { run.report.isComplete = run.output.waiting == 0 }
         return sources.lazy.compactMap(\.failure).first?.status ?? .success
@@ -169,7 +184,8 @@ struct Follower {
     mutating func abandon(_ run: inout Run<DecodeOptions>) throws {
         for source in sources { source.release(&run) }
         files?.pipeline.releaseAll(&run)
-        _ = try run.output.writeAvailable()
+        // A full disk is why we are here, perhaps: the place is that of what was written.
+        _ = try? run.output.writeAvailable()
         try keepPlace(run.output, force: true)
     }
 

@@ -128,7 +128,8 @@ private let resuming = #"""
     last
     .Fl Fl state-interval
     may vanish from it until they come again, and who reads the file meanwhile may see them twice.
-    With several URLs, this is kept whenever all of them are behind an event with an id.
+    With several URLs, this is kept whenever all of them are behind an event with an id, or never
+    had one.
     Runs of other URLs may use both files in turn.
     The file is for one run at a time, which locks it; runs without
     .Fl Fl exactly-once
@@ -138,7 +139,16 @@ private let resuming = #"""
     None of this makes up for what the server does not do.
     Events that it no longer has when it is asked are a gap.
     Those behind the last id without one of their own come again after each reconnect, and cannot
-    be told from new ones.
+    be told from new ones: what they wrote is cut off after a kill, and stays after a run that ended
+    in order.
+    Of a stream without any ids nothing is cut off.
+    .Pp
+    What
+    .Fl Fl reorder
+    holds back when a signal or
+    .Fl Fl max-time
+    ends the run is not written: it comes again, in its order, for the id that is kept is the one
+    before it.
     What has an id that came before,
     .Fl Fl dedup
     drops, the event with the last id of the run before included.
@@ -175,6 +185,7 @@ private let telling = #"""
     says that the stream is over for good;
     .Va status
     is there when that is why.
+
     """#
 
 private let systemd = #"""

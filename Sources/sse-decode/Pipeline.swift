@@ -1,14 +1,6 @@
 import StreamCodec
 import StreamTool
 
-/// A place in a stream that the next run can go on at.
-struct Mark {
-    /// The last event id.
-    var id: [UInt8]
-    /// Where the output behind that event begins.
-    var position: Int
-}
-
 /// What happens to an event between the decoder and the output: the end marker, the selection,
 /// and the stages that hold events back.
 struct Pipeline: ~Copyable {
@@ -315,11 +307,11 @@ struct Pipeline: ~Copyable {
     /// the first event behind it that has none.
     private mutating func noteID(_ fields: EventFields, _ output: borrowing Output) {
         let position = output.position
-        if behindLastID == 0
-            && (fields.id == nil || position >= (marks.last?.position ?? 0) + Self.markInterval)
-        {
-            setMark(position)
-        }
+        // The event may be the first one that is held back.
+        let isDue =
+            fields.id == nil || settings.reorder != nil || joiner != nil
+            || position >= (marks.last?.position ?? 0) + Self.markInterval
+        if behindLastID == 0 && isDue { setMark(position) }
         previousID = lastID
         if let id = fields.id {
             lastID = id
@@ -339,11 +331,14 @@ struct Pipeline: ~Copyable {
             lastID = id
             behindLastID = 0
         }
-        if behindLastID == 0 { setMark(output.position) }
+        if hasPlace { setMark(output.position) }
     }
 
+    /// What came last has an id, or nothing has: then a new run cannot have any of it again.
+    private var hasPlace: Bool { behindLastID == 0 || lastID == nil }
+
     private mutating func setMark(_ position: Int) {
-        guard let lastID, !isHolding, settings.follow.stateFile != nil else { return }
+        guard !isHolding, settings.follow.stateFile != nil else { return }
         if marks.last?.position == position { marks.removeLast() }
         marks.append(Mark(id: lastID, position: position))
     }
@@ -357,9 +352,10 @@ struct Pipeline: ~Copyable {
     }
 
     /// The last event was taken, and its place is a place to go on at.
-    var isAtID: Bool { behindLastID == 0 && !isHolding }
+    var isAtID: Bool { hasPlace && !isHolding }
 
-    private var isHolding: Bool { reorderer.deadline != nil || joiner?.isEmpty == false }
+    /// Events wait for those before them, or half messages for the rest.
+    var isHolding: Bool { reorderer.deadline != nil || joiner?.isEmpty == false }
 
     /// The end of an input.
     mutating func endInput(_ run: inout Run<DecodeOptions>) throws {

@@ -163,6 +163,8 @@ extension Source {
     /// and who never had an answer has failed. What one source failed at is not the others' loss.
     func stop(left: Int, isLate: Bool, _ run: inout Run<DecodeOptions>) throws {
         pipeline.left = left
+        // What is held back comes again: --state has the place before it.
+        let isLeft = settings.follow.stateFile != nil && (isLate || isStopped())
         do {
             if !isOver {
                 let wasOpen = opened != nil || closed != nil
@@ -173,11 +175,15 @@ extension Source {
                 }
                 try pipeline.endInput(&run)
             }
-            try pipeline.flush(&run)
+            if !isLeft { try pipeline.flush(&run) }
         } catch let failure as Failure where failure.concernsPeer {
             try fail(failure, &run)
         }
-        release(&run)
+        if isLeft && pipeline.isHolding {
+            pipeline.count(in: run.report)
+        } else {
+            release(&run)
+        }
     }
 
     /// Writes what was held back, and notes the place.

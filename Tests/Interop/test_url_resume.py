@@ -390,6 +390,11 @@ class Attempts(Files):
                 # It is told which, and which it was of several.
                 self.assertIn(seen.url.encode() + b": ", done.errors)
 
+    def test_a_name_that_is_not_known_yet(self):
+        """Libcurl 7.88 refuses a handle an option behind that: all attempts are made."""
+        done = decode("--retries", "3", "http://no.such.invalid/", status=69)
+        self.assertEqual(done.errors.count(b"the host's name cannot be resolved"), 4)
+
     def test_too_many_open_files(self):
         """What lacks is said; it passes."""
         with web(none) as seen:

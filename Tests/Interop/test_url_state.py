@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import os
+import signal
 import subprocess
 import unittest
 import zlib
@@ -11,6 +12,10 @@ import zlib
 from peers import ENVIRONMENT, PATIENCE_SECONDS, lines, until
 from sse_peers import (SOON, Files, decode, decoding, event, held, none, record, stream, web,
                        zipped)
+
+
+def lines_of(path):
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def numbered(name):
@@ -87,6 +92,58 @@ class Belonging(Files):
                     self.output.write_text(text)
                     self.once(seen.url, status=78)
                     self.assertEqual(self.output.read_text(), text)
+
+    def test_events_without_ids_stay(self):
+        """They may not come again: no run may cut off what one wrote that ended in order."""
+        for first in [event("a"), event("a", 1)]:
+            with self.subTest(first), web([held(first, event("b")), held(event("c")),
+                                           held(event("d"))]) as seen:
+                for written in ['"a"\n"b"\n', '"a"\n"b"\n"c"\n', '"a"\n"b"\n"c"\n"d"\n']:
+                    self.stopped_behind(written, seen.url)
+            self.output.unlink()
+            self.state.unlink()
+
+    def test_a_kill_among_events_without_ids(self):
+        with web([held(event("a"), event("b")), held(event("c"))]) as seen:
+            for written, number in [('"a"\n"b"\n', signal.SIGKILL),
+                                    ('"a"\n"b"\n"c"\n', signal.SIGTERM)]:
+                self.stopped_behind(written, seen.url, number=number)
+
+    def test_a_url_with_ids_beside_one_without(self):
+        with web([held(event("a", 1)), held(event("a", 2))]) as one, \
+                web([held(event("b")), held(event("b"))]) as other:
+            for count in [2, 4]:
+                with self.running(one.url, other.url) as tool:
+                    until(lambda: len(lines_of(self.output)) == count)
+                    tool.process.send_signal(signal.SIGTERM)
+                    self.assertEqual(tool.process.wait(PATIENCE_SECONDS), 0)
+        self.assertEqual(sorted(lines_of(self.output)), ['"a"', '"a"', '"b"', '"b"'])
+        self.assertEqual(one.requests[1].id, "1")
+
+    def test_what_is_held_back_comes_again(self):
+        """A stop is no reason to write it out of its order, or to miss what was on its way."""
+        events = [event(f'{{"n":{n}}}', id) for id, n in enumerate([1, 2, 4, 3, 5], 1)]
+        with web([held(*events[:3]), stream(*events[2:]), none]) as seen:
+            self.stopped_behind('{"n":1}\n{"n":2}\n', "--reorder", ".n", "--max-wait", "100s",
+                                seen.url, errors=b"")
+            self.once("--reorder", ".n", seen.url)
+        self.assertEqual(self.output.read_text(), "".join(f'{{"n":{n}}}\n' for n in range(1, 6)))
+        self.assertEqual(seen.requests[1].id, "2")
+
+    def running(self, *arguments):
+        return decoding("-d", "--exactly-once", "--output", self.output, "--state", self.state,
+                        "--state-interval", "0", *arguments)
+
+    def stopped_behind(self, written, *arguments, number=signal.SIGTERM, errors=None):
+        """Runs until the output is that, and has been kept, and then no longer."""
+        with self.running(*arguments) as tool:
+            until(lambda: self.output.exists() and self.output.read_text() == written)
+            tool.rests()
+            tool.process.send_signal(number)
+            status = tool.process.wait(PATIENCE_SECONDS)
+            self.assertEqual(status, 0 if number == signal.SIGTERM else -number)
+            if errors is not None:
+                self.assertEqual(tool.process.stderr.read(), errors)
 
     def test_what_another_has_appended(self):
         with web(numbered("a")) as seen:
