@@ -67,8 +67,8 @@ extension Command {
             var value = ""
             switch row.argument {
             case .none: break
-            case .required(let name): value = ":\(name.replacing(":", with: "\\:")):"
-            case .optional(let name): value = "::\(name.replacing(":", with: "\\:")):"
+            case .required(let name): value = ":\(zshText(name)):"
+            case .optional(let name): value = "::\(zshText(name)):"
             }
             if !value.isEmpty {
                 value += row.completion == .file ? "_files" : ""
@@ -90,6 +90,11 @@ extension Command {
                 '*:file:_files'
 
             """
+    }
+
+    /// What _arguments shows of a value: a colon would end it, and a quote the specification.
+    private func zshText(_ name: String) -> String {
+        name.replacing("'", with: "").replacing(":", with: "\\:")
     }
 
     var fishCompletion: String {

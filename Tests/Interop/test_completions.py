@@ -21,6 +21,7 @@ class Terminal:
         path = Path(self.folder.name)
         (path / "place").mkdir()
         (path / "place" / "filename.txt").write_text("")
+        self.cleared = 0
         self.tmux = ["tmux", "-S", str(path / "socket"), "-f", "/dev/null"]
         self.run("new-session", "-d", "-x", "180", "-y", "50", "-c", str(path / "place"),
                  f"exec env PS1='$ ' HISTFILE= {command}")
@@ -54,9 +55,10 @@ class Terminal:
 
     def clear(self):
         """An empty line on an empty screen."""
+        self.cleared += 1
         self.run("send-keys", "C-u")
-        self.type("clear; echo c''leared", "Enter")
-        self.sees("cleared")
+        self.type(f"clear; echo c''leared{self.cleared}", "Enter")
+        self.sees(f"cleared{self.cleared}")
 
     def __enter__(self):
         return self
@@ -76,6 +78,7 @@ class Completions(unittest.TestCase):
         with Terminal(command) as terminal:
             for tool in TOOLS:
                 with self.subTest(tool=tool):
+                    terminal.clear()
                     terminal.type(load(tool), "Enter")
                     terminal.clear()
                     self.drive_tool(terminal, tool)
@@ -84,10 +87,12 @@ class Completions(unittest.TestCase):
         names = options(tool)
         self.assertGreater(len(names), 15)
         for name in names:
-            terminal.type(f"{tool} --{name[:-1]}", "Tab")
+            # What others begin with, too, is completed as far as they are alike.
+            alone = all(other.startswith(name) for other in names
+                        if other.startswith(name[:-1]))
+            terminal.type(f"{tool} --{name[:-1] if alone else name}", "Tab")
             screen = terminal.sees(f"--{name}")
-            self.assertNotIn("_arguments", screen)
-            self.assertNotIn("rror", screen.replace("on-error", "").replace("fail-on-error", ""))
+            self.assertFalse(re.search("_arguments|bash:|zsh:|fish:", screen), screen)
             terminal.clear()
         for line, whole in [("--log-format=j", "--log-format=json"),
                             ("--metrics-file filen", "filename.txt"),
