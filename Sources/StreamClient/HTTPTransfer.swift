@@ -212,7 +212,12 @@ package struct HTTPTransfer: ~Copyable {
     /// complete.
     package mutating func end() {
         isActive = false
-        if jar != nil { ccurl_set_text(handle.easy, CURLOPT_COOKIELIST, "FLUSH") }
+        if jar != nil {
+            // What gives access to a session is for the user only.
+            let mask = umask(0o077)
+            ccurl_set_text(handle.easy, CURLOPT_COOKIELIST, "FLUSH")
+            umask(mask)
+        }
         handle.reset()
     }
 

@@ -28,18 +28,26 @@ package struct ClientURL: Equatable, Sendable, CustomStringConvertible {
     package var user: String?
     package var password: String?
 
-    /// The URL that `text` is. Throws for other schemes, a fragment, control characters, userinfo
-    /// that is not UTF-8, and a host that is neither a name in ASCII nor an address. Zone
-    /// identifiers of IPv6 addresses ("%25eth0", RFC 6874) are refused: they have no meaning
-    /// beside a way to name the interface.
-    package init(_ text: String) throws(URLError) {
+    /// The URL that `text` is. Throws for other schemes, control characters, userinfo that is not
+    /// UTF-8, and a host that is neither a name in ASCII nor an address. Zone identifiers of IPv6
+    /// addresses ("%25eth0", RFC 6874) are refused: they have no meaning beside a way to name the
+    /// interface. A fragment is left out of an http or https URL (RFC 9110, sections 4.2.5 and
+    /// 7.1), and refused in another (RFC 6455, section 3).
+    ///
+    /// `takesWebSocket`: a ws or wss URL is taken, too.
+    package init(_ text: String, takesWebSocket: Bool = true) throws(URLError) {
         let text = [UInt8](text.utf8)
-        guard let colon = URLText.schemeEnd(text) else { throw Self.unknownScheme }
-        try self.init(scheme: text[..<colon], text[(colon + 1)...])
+        guard let colon = URLText.schemeEnd(text) else {
+            throw Self.unknownScheme(takesWebSocket)
+        }
+        try self.init(
+            scheme: text[..<colon], text[(colon + 1)...], takesWebSocket: takesWebSocket)
     }
 
     /// `rest` is what follows the colon.
-    init(scheme: ArraySlice<UInt8>, _ rest: ArraySlice<UInt8>) throws(URLError) {
+    init(
+        scheme: ArraySlice<UInt8>, _ rest: ArraySlice<UInt8>, takesWebSocket: Bool = true
+    ) throws(URLError) {
         if rest.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
             throw URLError("a control character in the URL")
         }
@@ -48,13 +56,12 @@ package struct ClientURL: Equatable, Sendable, CustomStringConvertible {
         case "wss": (isSecure, isWebSocket) = (true, true)
         case "http": (isSecure, isWebSocket) = (false, false)
         case "https": (isSecure, isWebSocket) = (true, false)
-        default: throw Self.unknownScheme
+        default: throw Self.unknownScheme(takesWebSocket)
         }
-        guard rest.starts(with: "//".utf8) else { throw Self.unknownScheme }
-        if rest.contains(UInt8(ascii: "#")) {
-            throw URLError("a fragment in the URL: write # as %23 (RFC 6455, section 3)")
+        guard rest.starts(with: "//".utf8), takesWebSocket || !isWebSocket else {
+            throw Self.unknownScheme(takesWebSocket)
         }
-        let rest = rest.dropFirst(2)
+        let rest = try Self.withoutFragment(rest.dropFirst(2), isWebSocket: isWebSocket)
         let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
         var authority = rest[..<(end ?? rest.endIndex)]
         target = URLText.target(rest[authority.endIndex...])
@@ -66,8 +73,23 @@ package struct ClientURL: Equatable, Sendable, CustomStringConvertible {
         (host, port) = try Self.hostAndPort(authority, default: isSecure ? 443 : 80)
     }
 
-    private static var unknownScheme: URLError {
-        URLError("a URL begins with ws://, wss://, http:// or https://")
+    private static func unknownScheme(_ takesWebSocket: Bool) -> URLError {
+        URLError("a URL begins with \(takesWebSocket ? "ws://, wss://, " : "")http:// or https://")
+    }
+
+    private static func withoutFragment(
+        _ rest: ArraySlice<UInt8>, isWebSocket: Bool
+    ) throws(URLError) -> ArraySlice<UInt8> {
+        guard let hash = rest.firstIndex(of: UInt8(ascii: "#")) else { return rest }
+        if isWebSocket {
+            throw URLError("a fragment in the URL: write # as %23 (RFC 6455, section 3)")
+        }
+        // What stands before it would be a host, and may be half a password.
+        let isInUserinfo =
+            rest[hash...].contains(UInt8(ascii: "@"))
+            && !rest[..<hash].contains { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
+        if isInUserinfo { throw URLError("a # in the URL's user or password: write it as %23") }
+        return rest[..<hash]
     }
 
     private static func userinfo(

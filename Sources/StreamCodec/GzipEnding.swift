@@ -20,6 +20,8 @@ package struct GzipEnding: ~Copyable {
     /// What was inflated behind the boundary.
     private var rest: [UInt8] = []
     private var last: UInt8 = 0
+    /// What was inflated so far ends in half a line.
+    package private(set) var isInLine = false
 
     package init() throws(GzipError) {
         unsafe stream = .allocate(capacity: 1)
@@ -63,6 +65,7 @@ package struct GzipEnding: ~Copyable {
         offset += taken
         if taken > 0 { last = bytes[start + taken - 1] }
         rest += room[..<written]
+        if written > 0 { isInLine = room[written - 1] != 0x0A }
         switch status {
         case Z_STREAM_END:
             isInMember = false

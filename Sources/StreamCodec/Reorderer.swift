@@ -5,10 +5,18 @@ package struct Reorderer<Item>: ~Copyable {
     package enum Arrival {
         /// Its turn comes, perhaps at once.
         case held
-        /// A higher number was let go already: it is the caller's.
-        case late
-        /// The same as `held`; and the numbers of its key begin anew with it.
-        case restart
+        /// The same; and the numbers of its key begin anew at this one.
+        case restart(at: Int)
+    }
+
+    /// An item whose turn it is.
+    package struct Release {
+        package var item: Item
+        package var number: Int
+        /// The numbers before it that were given up.
+        package var gap: ClosedRange<Int>?
+        /// A higher number was let go before.
+        package var isLate = false
     }
 
     /// An item by its number; equal numbers as they came.
@@ -30,13 +38,16 @@ package struct Reorderer<Item>: ~Copyable {
         var held = Heap<Entry>()
         /// The number that comes next; nil before the first item was let go.
         var expected: Int?
-        /// The last numbers that came, if they were far below, each above the one before.
-        var lows = 0
+        /// How many of the last numbers that came were far below, each above the one before.
+        var lowCount = 0
         var lastLow = Int.min
+        /// Those of them that wait for what they are, and the id of the order they may begin.
+        var lows: [Entry] = []
+        var lowID = 0
     }
 
     /// So many numbers in a row that are `window` or more below the expected one are those of a
-    /// sender that began anew. One or two may be stragglers.
+    /// sender that began anew. One or two may be stragglers: they wait for the third.
     package static var restartAfter: Int { 3 }
 
     private var keys: KeyTable
@@ -45,20 +56,25 @@ package struct Reorderer<Item>: ~Copyable {
     /// As they came. Those before `oldest` were let go.
     private var arrivals: [(index: Int, order: Int, number: Int, time: UInt64)] = []
     private var oldest = 0
-    /// Items of an order that ended, which go first. Those before `nextEnded` went.
-    private var ended: [(item: Item, gap: ClosedRange<Int>?)] = []
-    private var nextEnded = 0
+    /// Late items, and those of an order that ended, which go first. Those before `nextReady` went.
+    private var ready: [Release] = []
+    private var nextReady = 0
     /// The index of the key that came, or had to go, last: only its items need not wait.
     private var active: Int?
     private var serial = 0
     private let window: Int
     private let maxWait: UInt64
+    private let dropsLate: Bool
 
     /// `maxWait` is in the unit of the caller's clock. Up to `maxKeys` keys have an order; for
     /// more, that of the least recently used one ends.
-    package init(window: Int, maxWait: UInt64, maxKeys: Int = 1) {
+    ///
+    /// `dropsLate`: late items are of no use to the caller, so that one or two that are far too low
+    /// are kept beyond `maxWait`, until what comes tells whether they begin anew.
+    package init(window: Int, maxWait: UInt64, maxKeys: Int = 1, dropsLate: Bool = false) {
         self.window = window
         self.maxWait = maxWait
+        self.dropsLate = dropsLate
         keys = KeyTable(limit: maxKeys)
     }
 
@@ -77,36 +93,65 @@ package struct Reorderer<Item>: ~Copyable {
         } else if arrival != .known {
             end(index)
         }
-        var isRestart = false
+        let entry = Entry(number: number, serial: nextSerial(), item: item)
         if let expected = orders[index].expected, number < expected {
-            guard isFarBelow(number, expected, index) else { return .late }
-            end(index)
-            orders[index].expected = number
-            isRestart = true
+            let (distance, isHuge) = expected.subtractingReportingOverflow(number)
+            if isHuge || distance >= window { return holdLow(entry, index, now) }
+            endLows(index)
+            ready.append(Release(item: item, number: number, isLate: true))
+            return .held
         }
-        orders[index].lows = 0
-        orders[index].held.insert(Entry(number: number, serial: nextSerial(), item: item))
+        endLows(index)
+        orders[index].held.insert(entry)
         arrivals.append((index, orders[index].id, number, now))
         active = index
-        return isRestart ? .restart : .held
+        return .held
     }
 
-    /// True when so many numbers in a row are so far below that they count from anew.
-    private mutating func isFarBelow(_ number: Int, _ expected: Int, _ index: Int) -> Bool {
-        let (distance, isHuge) = expected.subtractingReportingOverflow(number)
-        if !isHuge && distance < window {
-            orders[index].lows = 0
-            return false
+    /// Holds an item that is a straggler, or one of the first of a sender that began anew.
+    private mutating func holdLow(_ entry: Entry, _ index: Int, _ now: UInt64) -> Arrival {
+        if orders[index].lowCount > 0 && entry.number <= orders[index].lastLow { endLows(index) }
+        if orders[index].lows.isEmpty { orders[index].lowID = nextSerial() }
+        orders[index].lowCount += 1
+        orders[index].lastLow = entry.number
+        orders[index].lows.append(entry)
+        arrivals.append((index, orders[index].lowID, entry.number, now))
+        guard orders[index].lowCount == Self.restartAfter else { return .held }
+        return .restart(at: beginAnew(index))
+    }
+
+    /// The low numbers are the first of a new order. The lowest of those that still wait.
+    private mutating func beginAnew(_ index: Int) -> Int {
+        let (lows, id) = (orders[index].lows, orders[index].lowID)
+        while let next = advance(index, mustGo: true) { ready.append(next) }
+        orders[index] = Order(id: id)
+        orders[index].expected = lows[0].number
+        for low in lows { orders[index].held.insert(low) }
+        forgetArrivals()
+        active = index
+        return lows[0].number
+    }
+
+    /// The row of low numbers has an end: they were stragglers.
+    private mutating func endLows(_ index: Int) {
+        guard orders[index].lowCount > 0 else { return }
+        orders[index].lowCount = 0
+        letLowsGo(index, orders[index].lows.count)
+    }
+
+    private mutating func letLowsGo(_ index: Int, _ count: Int) {
+        let count = min(count, orders[index].lows.count)
+        for low in orders[index].lows.prefix(count) {
+            ready.append(Release(item: low.item, number: low.number, isLate: true))
         }
-        let continues = orders[index].lows > 0 && number > orders[index].lastLow
-        orders[index].lows = continues ? orders[index].lows + 1 : 1
-        orders[index].lastLow = number
-        return orders[index].lows == Self.restartAfter
+        orders[index].lows.removeFirst(count)
+        forgetArrivals()
     }
 
-    /// Lets all items of a key go, and begins its order anew.
+    /// Lets all items of a key go: another has its index.
     private mutating func end(_ index: Int) {
-        while let next = advance(index, mustGo: true) { ended.append(next) }
+        endLows(index)
+        while let next = advance(index, mustGo: true) { ready.append(next) }
         orders[index] = Order(id: nextSerial())
         forgetArrivals()
     }
@@ -118,34 +163,48 @@ package struct Reorderer<Item>: ~Copyable {
 
     // MARK: Items out
 
-    /// The next item that may go, and the numbers before it that were given up. With `atEnd`
-    /// nothing is waited for.
-    package mutating func next(
-        now: UInt64, atEnd: Bool = false
-    ) -> (item: Item, gap: ClosedRange<Int>?)? {
-        if nextEnded < ended.count {
-            nextEnded += 1
-            return ended[nextEnded - 1]
+    /// The next item that may go. With `atEnd` nothing is waited for.
+    package mutating func next(now: UInt64, atEnd: Bool = false) -> Release? {
+        while true {
+            if let next = takeReady() { return next }
+            if let active, let next = advance(active, mustGo: false) { return next }
+            guard oldest < arrivals.count, atEnd || now >= deadline ?? .max else {
+                if atEnd { orders.indices.forEach { endLows($0) } }
+                return takeReady()
+            }
+            let (index, order, _, _) = arrivals[oldest]
+            if orders[index].id == order {
+                // What it held up goes with it.
+                active = index
+                return advance(index, mustGo: true)
+            }
+            if dropsLate && !atEnd {
+                oldest += 1
+                forgetArrivals()
+            } else {
+                letLowsGo(index, 1)
+            }
         }
-        ended.removeAll()
-        nextEnded = 0
-        if let active, let next = advance(active, mustGo: false) { return next }
-        guard oldest < arrivals.count, atEnd || now >= deadline ?? .max else { return nil }
-        let index = arrivals[oldest].index
-        // What it held up goes with it.
-        active = index
-        return advance(index, mustGo: true)
     }
 
-    /// When the item that waited longest must go.
+    private mutating func takeReady() -> Release? {
+        if nextReady < ready.count {
+            nextReady += 1
+            return ready[nextReady - 1]
+        }
+        ready.removeAll()
+        nextReady = 0
+        return nil
+    }
+
+    /// When the item that waited longest must go. Nil while none waits, but for those that
+    /// `dropsLate` keeps.
     package var deadline: UInt64? {
         oldest < arrivals.count ? arrivals[oldest].time &+ maxWait : nil
     }
 
     /// The next item of a key that may go.
-    private mutating func advance(
-        _ index: Int, mustGo: Bool
-    ) -> (item: Item, gap: ClosedRange<Int>?)? {
+    private mutating func advance(_ index: Int, mustGo: Bool) -> Release? {
         guard let number = orders[index].held.first?.number else { return nil }
         let mustGo = mustGo || orders[index].held.count > window
         var gap: ClosedRange<Int>?
@@ -162,7 +221,15 @@ package struct Reorderer<Item>: ~Copyable {
         orders[index].expected = next
         let entry = orders[index].held.popFirst()
         forgetArrivals()
-        return entry.map { ($0.item, gap) }
+        return entry.map { Release(item: $0.item, number: number, gap: gap) }
+    }
+
+    private func isHeld(_ index: Int, _ order: Int, _ number: Int) -> Bool {
+        if orders[index].id == order {
+            return orders[index].held.count > 0 && number >= orders[index].expected ?? .min
+        }
+        guard orders[index].lowID == order, let low = orders[index].lows.first else { return false }
+        return number >= low.number
     }
 
     /// Passes over the arrivals that were let go. The array is cut once half of it is gone, so
@@ -170,10 +237,7 @@ package struct Reorderer<Item>: ~Copyable {
     private mutating func forgetArrivals() {
         while oldest < arrivals.count {
             let (index, order, number, _) = arrivals[oldest]
-            let isHeld =
-                orders[index].id == order && orders[index].held.count > 0
-                && number >= orders[index].expected ?? .min
-            if isHeld { break }
+            if isHeld(index, order, number) { break }
             oldest += 1
         }
         if 2 * oldest >= arrivals.count {

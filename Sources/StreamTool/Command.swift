@@ -79,6 +79,11 @@ package struct Command<Settings: ToolSettings> {
         var report = Report(tool: name, options: settings.common)
         do {
             let words = try parse(into: &settings)
+            if settings.common.given.contains("metrics-interval"),
+                settings.common.metricsFile == nil
+            {
+                throw UsageError("--metrics-interval needs --metrics-file")
+            }
             report = Report(tool: name, options: settings.common, metrics: metrics)
             report.takesText = groups.contains { $0.rows.contains { $0.long == "text" } }
             clinux_watch_signals(Self.graceSeconds)

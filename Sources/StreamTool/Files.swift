@@ -181,6 +181,17 @@ package func endsInHalfALine(_ path: String) -> Bool {
     return pread(descriptor, &last, 1, status.st_size - 1) == 1 && last != UInt8(ascii: "\n")
 }
 
+/// Ends the last line of the file that standard output appends to, where it has no end: its writer
+/// was killed, or the disk was full. True when a line end was written, which is in no counter.
+package func endLastLine(of path: String, _ report: Report) throws -> Bool {
+    guard endsInHalfALine(path) else { return false }
+    var lineFeed = ByteQueue()
+    lineFeed.append("\n")
+    try writeAll(&lineFeed, to: 1, name: path)
+    report.warn("\(path): its last line had no end, which it has now")
+    return true
+}
+
 /// Rejected lines, each as a JSON object, appended to a file.
 struct RejectsFile {
     private let path: String

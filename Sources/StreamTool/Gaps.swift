@@ -10,6 +10,11 @@ extension Report {
         warn("\(what) missing", at: place)
     }
 
+    /// Tells of a number behind which a higher one went before.
+    package func tell(late number: Int, at place: Place) {
+        warn("number \(number) came late", at: place)
+    }
+
     /// Tells and counts that the numbers begin anew.
     package func tell(restartAt number: Int, at place: Place) {
         add(to: "restarts")

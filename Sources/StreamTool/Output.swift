@@ -7,6 +7,8 @@ import StreamCodec
 package struct Output: ~Copyable {
     /// The buffer is written at this size even when more input is there.
     private static let full = 256 << 10
+    /// How long another process may take to end the last line of a file.
+    private static let patience: UInt64 = 300_000_000
 
     package var buffer = ByteQueue(capacity: 64 << 10)
     private var compressed = ByteQueue()
@@ -56,7 +58,8 @@ package struct Output: ~Copyable {
     }
 
     /// What is written goes behind the end of a file, which is made when there is none, instead of
-    /// to standard output. Its descriptor is 1 from now on.
+    /// to standard output. Its descriptor is 1 from now on. A last line without an end gets one,
+    /// unless the file is for this one alone: then `endLastLine` is the caller's.
     ///
     /// As long as the process runs, the file is not for one that needs it `alone`, nor for any
     /// other when this one does.
@@ -70,22 +73,43 @@ package struct Output: ~Copyable {
         isAppended = true
         var status = stat()
         guard fstat(1, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
-        // Members of two processes would be torn into each other.
-        try lock(alone: alone || isCompressed)
         if isCompressed {
-            if try endLastMember(of: path) {
-                report.warn("\(path): its last gzip member had no end, which it has now")
-            }
-        } else if try beginsAsGzip(path) {
+            // Members of two processes would be torn into each other.
+            try lock(alone: true)
+            try appendMember(to: path)
+            return
+        }
+        if try beginsAsGzip(path) {
             throw Failure(
                 .badConfiguration,
                 "\(path): gzip, behind which nobody could read lines (see --gzip)")
         }
+        // Who has the file alone knows how much of it counts, and ends the line after that.
+        // Whoever else has it writes whole lines, or is ending this one.
+        if !alone && endsInHalfALine(path) && flock(1, LOCK_EX | LOCK_NB) == 0 {
+            _ = try endLastLine(of: path, report)
+        }
+        try lock(alone: alone)
+    }
+
+    private mutating func appendMember(to path: String) throws {
+        let (wasCut, isInLine) = try endLastMember(of: path)
+        if wasCut { report.warn("\(path): its last gzip member had no end, which it has now") }
+        if isInLine {
+            buffer.append("\n")
+            report.warn("\(path): its last line had no end, which it has now")
+        }
     }
 
     private func lock(alone: Bool) throws {
-        if flock(1, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 { return }
-        let code = errno
+        // One that only ends the line before has it for a moment.
+        let end = monotonicNanoseconds() + (alone ? 0 : Self.patience)
+        var code: Int32
+        repeat {
+            if flock(1, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 { return }
+            code = errno
+            if code == EWOULDBLOCK && !alone { usleep(10_000) }
+        } while code == EINTR || code == EWOULDBLOCK && monotonicNanoseconds() < end
         if code == EWOULDBLOCK {
             throw Failure(.cannotCreate, "\(name): another process appends to it")
         }

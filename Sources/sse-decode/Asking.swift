@@ -41,7 +41,7 @@ struct Asking {
                 // The last poll's place may stand there, or where the user has them begin.
                 url.setQuery(name: settings.follow.pollParameter, value: text)
             } else if let name = settings.follow.idParameter {
-                url.addQuery(name: name, value: text)
+                url.setQuery(name: name, value: text)
             }
         }
         let body = isPoll ? nil : try settings.body()

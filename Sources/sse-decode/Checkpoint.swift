@@ -40,7 +40,7 @@ struct Checkpoint {
         for index in places.indices { try find(index, in: lines, report) }
         if output != nil {
             try check(lines)
-            try output?.begin(lines, file.path)
+            try output?.begin(lines, file.path, report)
         }
         try write()
     }

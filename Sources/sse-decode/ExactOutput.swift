@@ -49,12 +49,16 @@ struct ExactOutput {
 
     /// Cuts off what was written by a run that was killed: it comes again. Throws when the file is
     /// not the one that the lines know. `state` is for diagnostics.
-    mutating func begin(_ lines: [StateLine], _ state: String) throws {
+    mutating func begin(_ lines: [StateLine], _ state: String, _ report: Report) throws {
+        start = try cut(lines, state)
+        // What the file had before it was kept may end in half a line.
+        if try endLastLine(of: name, report) { start += 1 }
+    }
+
+    /// The size that is left.
+    private func cut(_ lines: [StateLine], _ state: String) throws -> Int {
         let size = try size()
-        guard let place = place(in: lines) else {
-            start = size
-            return
-        }
+        guard let place = place(in: lines) else { return size }
         let length = place.prefix.offset
         guard length <= size else {
             throw Failure(
@@ -75,7 +79,7 @@ struct ExactOutput {
         if length < size && ftruncate(1, length) != 0 {
             throw Failure(.inputOutput, errno: errno, name)
         }
-        start = length
+        return length
     }
 
     mutating func end() throws {

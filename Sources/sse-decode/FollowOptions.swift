@@ -97,7 +97,7 @@ var askingOptions: OptionGroup<DecodeOptions> {
             .file(
                 nil, "cookie-jar", { $0.follow.cookieJar = $1 },
                 "Read cookies from FILE and keep those of the answers there, in Netscape's format."
-                    + " For one URL."),
+                    + " Nobody else may read it. For one URL."),
             .set(
                 "L", "location", { $0.follow.followsRedirects = true },
                 "Follow redirects, up to 10 of them, also for other methods than GET, which 303,"
@@ -125,7 +125,8 @@ var resumingOptions: OptionGroup<DecodeOptions> {
             },
             .string(
                 nil, "id-param", "NAME", { $0.follow.idParameter = $1 },
-                "Send the last event id also as this parameter of the query."),
+                "Send the last event id also as this parameter of the query, in place of one that"
+                    + " the URL has."),
             .file(
                 nil, "state", { $0.follow.stateFile = $1 },
                 "Keep the id of the last event that was written out in FILE, and go on behind it"

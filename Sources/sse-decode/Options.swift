@@ -110,8 +110,9 @@ private var outputOptions: OptionGroup<DecodeOptions> {
             .file(
                 nil, "output", { $0.outputFile = $1 },
                 "Append to FILE instead of writing to standard output. Others may append to it at"
-                    + " the same time, unless one of them has --gzip or --exactly-once. With --gzip"
-                    + " a member at its end that was cut off by a kill is completed first."),
+                    + " the same time, unless one of them has --gzip or --exactly-once. A last line"
+                    + " that has no end, because a run was killed or the disk was full, is ended"
+                    + " first, and so is, with --gzip, a last member."),
             .set(
                 nil, "dispatch-eof", { $0.dispatchesAtEnd = true },
                 "Take the end of the input for the blank line that an unfinished last event"
@@ -176,7 +177,8 @@ private var orderOptions: OptionGroup<DecodeOptions> {
                     + " come are reported; for late events see --late. Events without"
                     + " a number pass at once. Three rising numbers in a row that are --window or"
                     + " more too low are those of a sender that began anew: this is reported, and"
-                    + " the order begins there."),
+                    + " the order begins with the first. It waits for the third at most --max-wait,"
+                    + " with --late drop until another number comes."),
             .path(
                 nil, "by", { $0.by = $1 },
                 "With --reorder: events with different values at PATH in the data have numbers of"

@@ -66,7 +66,8 @@ struct Pipeline: ~Copyable {
                 maxWait: settings.joinWait)
         }
         reorderer = Reorderer(
-            window: settings.window, maxWait: settings.maxWait ?? 0, maxKeys: settings.byKeys)
+            window: settings.window, maxWait: settings.maxWait ?? 0, maxKeys: settings.byKeys,
+            dropsLate: settings.late == .drop)
         left = settings.count ?? .max
         isDone = left == 0
     }
@@ -86,6 +87,7 @@ struct Pipeline: ~Copyable {
         let needs = [
             ("by", "reorder"), ("window", "reorder"), ("max-wait", "reorder"),
             ("late", "reorder"), ("by-keys", "by"),
+            ("join-wait", "join-chunks"),
         ]
         for (option, other) in needs
         where settings.common.given.contains(option) && !settings.common.given.contains(other) {
@@ -247,15 +249,8 @@ struct Pipeline: ~Copyable {
                 orderKey.append("null")
             }
         }
-        switch reorderer.hold(event, number: number, key: orderKey.bytes, now: now) {
-        case .held: break
-        case .restart: run.report.tell(restartAt: number, at: place)
-        case .late:
-            run.report.add(to: "late")
-            run.report.warn("number \(number) came late", at: place)
-            if settings.late == .drop { run.report.dropped += 1; break }
-            write(fields, data, &run)
-        }
+        let arrival = reorderer.hold(event, number: number, key: orderKey.bytes, now: now)
+        if case .restart(let first) = arrival { run.report.tell(restartAt: first, at: place) }
         if reorderer.evictions > 0 { run.report.set(reorderer.evictions, as: "forgotten_orders") }
         release(&run, now: now)
     }
@@ -264,11 +259,18 @@ struct Pipeline: ~Copyable {
     private mutating func release(
         _ run: inout Run<DecodeOptions>, now: UInt64, atEnd: Bool = false
     ) {
-        while !isDone, let (event, gap) = reorderer.next(now: now, atEnd: atEnd) {
-            if let gap {
-                run.report.tell(missing: gap, at: Place(inputName, line: event.line))
+        while !isDone, let next = reorderer.next(now: now, atEnd: atEnd) {
+            let place = Place(inputName, line: next.item.line)
+            if let gap = next.gap { run.report.tell(missing: gap, at: place) }
+            if next.isLate {
+                run.report.tell(late: next.number, at: place)
+                run.report.add(to: "late")
+                if settings.late == .drop {
+                    run.report.dropped += 1
+                    continue
+                }
             }
-            event.data.withUnsafeBufferPointer { write(event.fields, $0, &run) }
+            next.item.data.withUnsafeBufferPointer { write(next.item.fields, $0, &run) }
         }
     }
 

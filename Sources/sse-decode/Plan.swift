@@ -51,7 +51,7 @@ extension DecodeOptions {
     private func url(_ text: String) throws -> ClientURL {
         let url: ClientURL
         do throws(URLError) {
-            url = try ClientURL(text)
+            url = try ClientURL(text, takesWebSocket: false)
         } catch {
             throw UsageError("\(error)")
         }

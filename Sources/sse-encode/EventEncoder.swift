@@ -41,6 +41,10 @@ struct EventEncoder: ~Copyable {
         if settings.origin != nil && settings.head == .none {
             throw UsageError("--origin needs --http or --cgi")
         }
+        for (one, other) in [("done", "done-event"), ("http", "cgi")]
+        where settings.common.given.isSuperset(of: [one, other]) {
+            throw UsageError("--\(one) and --\(other) exclude each other")
+        }
         if settings.idFrom != nil && settings.firstID != nil {
             throw UsageError("--id-from and --id-seq exclude each other")
         }

@@ -273,7 +273,7 @@ private var stageOptions: OptionGroup<BatchOptions> {
                     + " reported; late lines pass when they come, lines without a number at"
                     + " once. Three rising numbers in a row that are --window or more too low are"
                     + " those of a sender that began anew: this is reported, and the order begins"
-                    + " there."),
+                    + " with the first, if it came no longer than --max-wait before the third."),
             .path(
                 nil, "by",
                 {

@@ -115,33 +115,27 @@ struct Stages: ~Copyable {
 
     // MARK: --reorder
 
-    /// Holds a line that has a number. False when it has none, or when it is late: it passes at
-    /// once.
+    /// Holds a line that has a number. False when it has none: it passes at once.
     mutating func hold(_ line: borrowing Line, _ place: Place, now: UInt64) -> Bool {
         guard reorders, let number = line.number else { return false }
         let held = HeldLine(bytes: Array(line.bytes), place: place)
         orderKey.removeAll()
         line.appendOrderKey(to: &orderKey)
-        switch reorderer.hold(held, number: number, key: orderKey.bytes, now: now) {
-        case .held: return true
-        case .restart:
-            report.tell(restartAt: number, at: place)
-            return true
-        case .late:
-            late += 1
-            report.warn("number \(number) came late", at: place)
-            return false
-        }
+        let arrival = reorderer.hold(held, number: number, key: orderKey.bytes, now: now)
+        if case .restart(let first) = arrival { report.tell(restartAt: first, at: place) }
+        return true
     }
 
     /// The next held line whose turn it is.
     mutating func next(now: UInt64, atEnd: Bool = false) -> HeldLine? {
-        guard reorders, let (line, gap) = reorderer.next(now: now, atEnd: atEnd) else {
-            return nil
+        guard reorders, let next = reorderer.next(now: now, atEnd: atEnd) else { return nil }
+        if let gap = next.gap { report.tell(missing: gap, at: next.item.place) }
+        if next.isLate {
+            late += 1
+            report.tell(late: next.number, at: next.item.place)
         }
-        if let gap { report.tell(missing: gap, at: line.place) }
         if reorderer.evictions > 0 { report.set(reorderer.evictions, as: "forgotten_orders") }
-        return line
+        return next.item
     }
 
     /// When the line that waited longest must go; nil when none does.

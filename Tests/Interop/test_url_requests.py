@@ -196,6 +196,7 @@ class Requests(Files):
         lines = [line.split("\t") for line in jar.read_text().splitlines() if "\t" in line]
         self.assertEqual(sorted([line[0], *line[5:]] for line in lines),
                          [["127.0.0.1", "id", "s3cret"], ["127.0.0.1", "kept", "1"]])
+        self.assertEqual(jar.stat().st_mode & 0o777, 0o600)
         # The next run has them from the start, and takes one back.
         with web([stream(event("a"), fields=["Set-Cookie: kept=; Max-Age=0"]), none]) as seen:
             decode("--cookie-jar", jar, seen.url)
@@ -234,6 +235,18 @@ class Requests(Files):
         with web([none]) as seen:
             decode("--id-param", "last", "--last-event-id", "7", seen.url)
         self.assertEqual((seen.requests[0].query, seen.ids), ([("last", "7")], ["7"]))
+
+    def test_the_id_takes_the_place_of_a_parameter(self):
+        with web([stream(event("a", "8")), none]) as seen:
+            decode("--id-param", "last", seen.url + "p?last=7&x=1")
+        self.assertEqual([sorted(request.query) for request in seen.requests],
+                         [[("last", "7"), ("x", "1")], [("last", "8"), ("x", "1")]])
+
+    def test_a_fragment_is_not_sent(self):
+        for url, target in [("p?x=1#y?z", "/p?x=1"), ("#x", "/")]:
+            with web([none]) as seen:
+                decode(seen.url + url)
+            self.assertEqual(seen.requests[0].target, target)
 
     def test_usage(self):
         for options in [["--reconnect", "perhaps"], ["--backoff", "2s..1s"], ["--input", "xml"],

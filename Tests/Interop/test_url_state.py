@@ -297,6 +297,79 @@ class Belonging(Files):
                    status=64)
 
 
+def whole_lines(text):
+    return text + b"\n" if text and not text.endswith(b"\n") else text
+
+
+class HalfALine(Files):
+    """--output behind what a killed run, or a full disk, left."""
+
+    def setUp(self):
+        super().setUp()
+        self.output = self.file("output", '"before"\n"hal')
+
+    def check(self, errors, *added):
+        self.assertEqual(self.output.read_text(), '"before"\n"hal\n' + "".join(added))
+        self.assertEqual(errors.count(b"its last line had no end, which it has now"), 1)
+
+    def test_behind_a_pipe(self):
+        done = decode("-d", "--output", self.output, input=event("a"))
+        self.check(done.errors, '"a"\n')
+        done = decode("-d", "--output", self.output, input=event("b"))
+        self.assertEqual(done.errors, b"")
+        self.check(b"its last line had no end, which it has now", '"a"\n', '"b"\n')
+
+    def test_behind_a_url(self):
+        with web([stream(event("a", 1)), none]) as seen:
+            self.check(decode("-d", "--output", self.output, seen.url).errors, '"a"\n')
+
+    def test_exactly_once(self):
+        command = ["-d", "--output", self.output, "--state", self.folder / "state",
+                   "--exactly-once"]
+        with web([stream(event("a", 1)), none, stream(event("b", 2)), none]) as seen:
+            self.check(decode(*command, seen.url).errors, '"a"\n')
+            # What stands behind the place that is kept is cut off first.
+            self.assertNotIn(b"no end", decode(*command, seen.url).errors)
+        self.check(b"its last line had no end, which it has now", '"a"\n', '"b"\n')
+
+    def test_a_full_disk(self):
+        # Blocks of 1024 bytes, as bash counts them.
+        limited = ["bash", "-c", 'ulimit -f 1; trap "" XFSZ; exec "$@"', "bash"]
+        self.output.write_bytes(b"")
+        text = "x" * 300
+        done = subprocess.run([*limited, "sse-decode", "-q", "-d", "--output", self.output],
+                              input=event(text) * 4, capture_output=True)
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertEqual(self.output.stat().st_size, 1024)
+        decode("-d", "--output", self.output, input=event("a"))
+        whole = f'"{text}"\n'
+        self.assertEqual(self.output.read_text(), (whole * 4)[:1024] + '\n"a"\n')
+
+    def test_what_another_writes_is_let_alone(self):
+        with web([held(event("a", 1))]) as seen:
+            with decoding("-d", "--output", self.output, seen.url) as tool:
+                until(lambda: self.output.read_bytes().endswith(b'"a"\n'))
+                with self.output.open("a") as file:
+                    file.write("half of a wri")
+                done = decode("-d", "--output", self.output, input=event("b"))
+                self.assertEqual(done.errors, b"")
+                tool.process.kill()
+        self.assertTrue(self.output.read_bytes().endswith(b'half of a wri"b"\n'))
+
+    def test_all_at_once(self):
+        command = ["sse-decode", "-d", "--output", self.output]
+        tools = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+                 for _ in range(20)]
+        for tool in tools:
+            tool.stdin.write(event("a"))
+            tool.stdin.close()
+        errors = b"".join(tool.stderr.read() for tool in tools)
+        for tool in tools:
+            tool.stderr.close()
+        self.assertEqual({tool.wait() for tool in tools}, {0}, errors)
+        self.check(errors, '"a"\n' * 20)
+
+
 class Compressed(Files):
     """-z --output."""
 
@@ -320,7 +393,7 @@ class Compressed(Files):
             self.append("a")
             with self.subTest(size):
                 self.assertEqual(subprocess.run(cat, capture_output=True, check=True).stdout,
-                                 readable + b'"a"\n')
+                                 whole_lines(readable) + b'"a"\n')
 
     def test_any_blocks(self):
         data = b"".join(b'"%d"\n' % (each * each) for each in range(30_000))
@@ -335,7 +408,12 @@ class Compressed(Files):
             with self.subTest(size):
                 self.assertIn(b"had no end", done.errors)
                 self.assertEqual(subprocess.run(cat, capture_output=True, check=True).stdout,
-                                 readable + b'"a"\n')
+                                 whole_lines(readable) + b'"a"\n')
+
+    def test_half_a_line_in_a_whole_member(self):
+        self.output.write_bytes(gzip.compress(b'"hal'))
+        self.assertIn(b"last line had no end", self.append("a").errors)
+        self.assertEqual(gzip.decompress(self.output.read_bytes()), b'"hal\n"a"\n')
 
     def test_a_killed_run(self):
         with web([held(event("a", 1)), stream(event("b", 2)), none]) as seen:

@@ -129,6 +129,22 @@ import Testing
         }
     }
 
+    /// RFC 9110, sections 4.2.5 and 7.1: it is for who reads the answer.
+    @Test(arguments: [
+        ("http://h/#x", "http://h/"), ("https://h#x", "https://h/"),
+        ("http://h?a#b?c#d", "http://h/?a"),
+        ("http://u:p@h/a#b@c", "http://h/a"), ("http://h:81#", "http://h:81/"),
+    ])
+    func fragmentsOfHTTP(_ text: String, _ expected: String) throws {
+        #expect(try ClientURL(text).description == expected)
+    }
+
+    /// Not a request to a host that is half of it.
+    @Test(arguments: ["http://u:8#p@h/", "https://u#x@h", "http://u:p#/@h"])
+    func passwordsWithAHash(_ text: String) {
+        #expect(reason(text) == "a # in the URL's user or password: write it as %23")
+    }
+
     @Test func addsToTheQuery() throws {
         var url = try ClientURL("ws://h/a")
         url.addQuery(name: "k y", value: "a&b=c%+é~")

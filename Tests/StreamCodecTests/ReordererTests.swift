@@ -42,17 +42,14 @@ private struct Order: ~Copyable {
     private var reorderer: Reorderer<String>
     private var log: [String] = []
 
-    init(window: Int, maxWait: UInt64) {
-        reorderer = Reorderer(window: window, maxWait: maxWait)
+    init(window: Int, maxWait: UInt64, dropsLate: Bool = false) {
+        reorderer = Reorderer(window: window, maxWait: maxWait, dropsLate: dropsLate)
     }
 
     mutating func hold(_ numbers: Int..., at now: UInt64 = 0) -> [String] {
         for number in numbers {
-            switch reorderer.hold("\(number)", number: number, now: now) {
-            case .held: break
-            case .late: log.append("late \(number)")
-            case .restart: log.append("restart \(number)")
-            }
+            let arrival = reorderer.hold("\(number)", number: number, now: now)
+            if case .restart(let first) = arrival { log.append("restart \(first)") }
             release(now, atEnd: false)
         }
         return takeLog()
@@ -71,9 +68,9 @@ private struct Order: ~Copyable {
     var deadline: UInt64? { reorderer.deadline }
 
     private mutating func release(_ now: UInt64, atEnd: Bool) {
-        while let (item, gap) = reorderer.next(now: now, atEnd: atEnd) {
-            if let gap { log.append("gap \(gap.lowerBound)-\(gap.upperBound)") }
-            log.append(item)
+        while let next = reorderer.next(now: now, atEnd: atEnd) {
+            if let gap = next.gap { log.append("gap \(gap.lowerBound)-\(gap.upperBound)") }
+            log.append(next.isLate ? "late \(next.item)" : next.item)
         }
     }
 
@@ -107,7 +104,7 @@ private struct Order: ~Copyable {
         #expect(order.wait(until: 104) == [])
         #expect(order.wait(until: 105) == ["41", "42"])
         #expect(order.hold(43, at: 106) == ["43"])
-        #expect(order.hold(-3, at: 106) == ["late -3"])
+        #expect(order.hold(40, at: 106) == ["late 40"])
     }
 
     @Test func negativeNumbers() {
@@ -162,15 +159,16 @@ private struct Order: ~Copyable {
     @Test func equalNumbers() {
         var reorderer = Reorderer<String>(window: 10, maxWait: 100)
         for (item, number) in [("a", 2), ("b", 2), ("c", 1), ("d", 1)] {
-            check(reorderer.hold(item, number: number, now: 0), .held)
+            _ = reorderer.hold(item, number: number, now: 0)
         }
         var items: [String] = []
-        while let (item, gap) = reorderer.next(now: 0) {
-            #expect(gap == nil)
-            items.append(item)
+        while let next = reorderer.next(now: 0) {
+            #expect(next.gap == nil && !next.isLate)
+            items.append(next.item)
         }
         #expect(items == ["c", "d", "a", "b"])
-        check(reorderer.hold("e", number: 2, now: 0), .late)
+        _ = reorderer.hold("e", number: 2, now: 0)
+        #expect(reorderer.next(now: 0)?.isLate == true)
     }
 
     @Test func theEndWaitsForNothing() {
@@ -197,9 +195,9 @@ private struct Order: ~Copyable {
             _ = reorderer.hold(number, number: number, now: 0)
         }
         var next = 1
-        while let (item, gap) = reorderer.next(now: 0) {
-            check(gap, nil)
-            check(item, next)
+        while let release = reorderer.next(now: 0) {
+            check(release.gap, nil)
+            check(release.item, next)
             next += 1
         }
         check(next, count + 1)
@@ -212,10 +210,9 @@ private struct Order: ~Copyable {
         #expect(order.hold(100, at: 0) == [])
         #expect(order.wait(until: 100) == ["100"])
         #expect(order.hold(103, at: 100) == [])
-        #expect(order.hold(1, at: 101) == ["late 1"])
-        #expect(order.hold(2, at: 101) == ["late 2"])
+        #expect(order.hold(1, 2, at: 101) == [])
         // What was held before goes first.
-        #expect(order.hold(3, at: 101) == ["restart 3", "gap 101-102", "103", "3"])
+        #expect(order.hold(3, at: 101) == ["restart 1", "gap 101-102", "103", "1", "2", "3"])
         #expect(order.hold(5, at: 102) == [])
         #expect(order.deadline == 202)
         #expect(order.hold(4, 6, at: 103) == ["4", "5", "6"])
@@ -227,12 +224,81 @@ private struct Order: ~Copyable {
         #expect(order.hold(100, 101, at: 0) == [])
         #expect(order.wait(until: 100) == ["100", "101"])
         // Not in a row, falling, not far enough.
-        #expect(order.hold(1, 2, at: 101) == ["late 1", "late 2"])
-        #expect(order.hold(102, 3, 4, at: 101) == ["102", "late 3", "late 4"])
-        #expect(order.hold(99, 5, 6, at: 101) == ["late 99", "late 5", "late 6"])
-        #expect(order.hold(4, 3, 2, at: 101) == ["late 4", "late 3", "late 2"])
-        #expect(order.hold(94, 95, 96, 97, at: 101) == (94...97).map { "late \($0)" })
-        #expect(order.hold(103, at: 101) == ["103"])
+        #expect(order.hold(1, 2, at: 101) == [])
+        #expect(order.hold(102, 3, 4, at: 101) == ["late 1", "late 2", "102"])
+        #expect(order.hold(99, 5, 6, at: 101) == ["late 3", "late 4", "late 99"])
+        #expect(order.hold(4, 3, 2, at: 101) == ["late 5", "late 6", "late 4", "late 3"])
+        #expect(
+            order.hold(94, 95, 96, 97, at: 101)
+                == ["late 2"] + (94...97).map { "late \($0)" })
+        #expect(order.hold(103, 1, 2, at: 101) == ["103"])
+        #expect(order.end(at: 101) == ["late 1", "late 2"])
+    }
+
+    /// No item waits longer than is allowed, yet the third tells all the same.
+    @Test func lowNumbersWaitSoLong() {
+        var order = Order(window: 10, maxWait: 100)
+        #expect(order.hold(100, at: 0) == [])
+        #expect(order.wait(until: 100) == ["100"])
+        #expect(order.hold(1, at: 110) == [])
+        #expect(order.hold(3, at: 150) == [])
+        #expect(order.deadline == 210)
+        #expect(order.wait(until: 210) == ["late 1"])
+        #expect(order.deadline == 250)
+        #expect(order.hold(5, at: 220) == ["restart 3", "3"])
+        // It waits for 4 since it came.
+        #expect(order.deadline == 320)
+        #expect(order.wait(until: 320) == ["gap 4-4", "5"])
+        #expect(order.deadline == nil)
+        #expect(order.hold(-20, at: 400) == [])
+        #expect(order.wait(until: 500) == ["late -20"])
+        #expect(order.hold(-19, at: 600) == [])
+        #expect(order.wait(until: 700) == ["late -19"])
+        #expect(order.hold(-17, at: 800) == ["restart -17", "-17"])
+    }
+
+    /// Where late items are dropped, those that may be the first of a sender must not be too soon.
+    @Test func whatWouldBeDroppedIsKept() {
+        var order = Order(window: 10, maxWait: 100, dropsLate: true)
+        #expect(order.hold(100, at: 0) == [])
+        #expect(order.wait(until: 100) == ["100"])
+        #expect(order.hold(1, at: 110) == [])
+        #expect(order.deadline == 210)
+        #expect(order.wait(until: 210) == [])
+        #expect(order.deadline == nil)
+        #expect(order.hold(2, at: 400) == [])
+        #expect(order.wait(until: 500) == [])
+        #expect(order.hold(4, at: 600) == ["restart 1", "1", "2"])
+        #expect(order.deadline == 700)
+        #expect(order.wait(until: 700) == ["gap 3-3", "4"])
+        #expect(order.hold(-20, at: 800) == [])
+        #expect(order.wait(until: 900) == [])
+        #expect(order.hold(5, at: 1000) == ["late -20", "5"])
+        #expect(order.hold(-30, at: 1100) == [])
+        #expect(order.wait(until: 1200) == [])
+        #expect(order.end(at: 1300) == ["late -30"])
+    }
+
+    /// Each item comes out once, and none is left, whatever comes.
+    @Test func eachComesOutOnce() {
+        var random = SplitMix64("eachComesOutOnce")
+        for _ in 0..<500 {
+            var reorderer = Reorderer<Int>(
+                window: random.number(0...5), maxWait: UInt64(random.number(0...20)),
+                maxKeys: random.number(1...3), dropsLate: random.number(0...1) == 0)
+            var (now, items): (UInt64, [Int]) = (0, [])
+            let count = random.number(1...100)
+            for item in 0..<count {
+                now += UInt64(random.number(0...8))
+                bytes("\(random.number(0...3))").withUnsafeBufferPointer {
+                    _ = reorderer.hold(item, number: random.number(0...30), key: $0, now: now)
+                }
+                while let next = reorderer.next(now: now) { items.append(next.item) }
+                check(reorderer.deadline ?? .max > now, true)
+            }
+            while let next = reorderer.next(now: 0, atEnd: true) { items.append(next.item) }
+            check(items.sorted(), Array(0..<count))
+        }
     }
 
     // MARK: Keys
@@ -241,8 +307,9 @@ private struct Order: ~Copyable {
         _ reorderer: inout Reorderer<String>, now: UInt64 = 0, atEnd: Bool = false
     ) -> [String] {
         var items: [String] = []
-        while let (item, gap) = reorderer.next(now: now, atEnd: atEnd) {
-            items.append(gap.map { "\($0.lowerBound)-\($0.upperBound) " + item } ?? item)
+        while let next = reorderer.next(now: now, atEnd: atEnd) {
+            let gap = next.gap.map { "\($0.lowerBound)-\($0.upperBound) " } ?? ""
+            items.append(gap + next.item)
         }
         return items
     }
@@ -308,13 +375,14 @@ private struct Order: ~Copyable {
             }
             var items: [Int] = []
             for (now, (_, number)) in arrivals.enumerated() {
-                check(reorderer.hold(number, number: number, now: UInt64(now)), .held)
-                while let (item, gap) = reorderer.next(now: UInt64(now)) {
-                    check(gap, nil)
-                    items.append(item)
+                _ = reorderer.hold(number, number: number, now: UInt64(now))
+                while let next = reorderer.next(now: UInt64(now)) {
+                    check(next.gap, nil)
+                    check(next.isLate, false)
+                    items.append(next.item)
                 }
             }
-            while let (item, _) = reorderer.next(now: 0, atEnd: true) { items.append(item) }
+            while let next = reorderer.next(now: 0, atEnd: true) { items.append(next.item) }
             check(items, Array(1...count), "window \(window)")
         }
     }

@@ -167,6 +167,12 @@ import Testing
             "--id-from and --id-seq", "-d --id-from .x --id-seq", "", output: "", status: 64,
             errors: "sse-encode: --id-from and --id-seq exclude each other\n"),
         .encode(
+            "two last events", "--done --done-event end=x", "", output: "", status: 64,
+            errors: "sse-encode: --done and --done-event exclude each other\n"),
+        .encode(
+            "two heads", "--cgi --http", "", output: "", status: 64,
+            errors: "sse-encode: --http and --cgi exclude each other\n"),
+        .encode(
             "--chunk of 3", "--chunk 3", "", output: "", status: 64,
             errors: "sse-encode: option '--chunk': expected a size of at least 4 bytes\n"),
     ]

@@ -2,7 +2,7 @@ import Testing
 
 /// The command line.
 @Suite struct OptionTests {
-    @Test(arguments: rows + values + decodeValues) func parses(_ row: Case) throws {
+    @Test(arguments: rows + values + decodeValues + intervals) func parses(_ row: Case) throws {
         try row.check()
     }
 
@@ -45,6 +45,12 @@ import Testing
     private static let size = "expected a size such as 512, 64K, 1M or 5MB, not"
     private static let duration = "expected a duration such as 250ms, 30s, 5m or 1h30m, not"
 
+    private static let intervals =
+        ["sse-encode", "sse-decode", "stream-sample", "stream-batch", "stream-serve", "ws-cat"]
+        .map {
+            usage($0, "--metrics-interval 1s", "--metrics-interval needs --metrics-file")
+        }
+
     private static let values: [Case] = [
         usage("sse-encode", "--retry x", "option '--retry': \(number) 0 to 999999999999, not 'x'"),
         usage(
@@ -85,6 +91,8 @@ import Testing
         usage("sse-decode", "--window=0", "option '--window': \(number) 1 to 1000000, not '0'"),
         usage("sse-decode", "--all -d", "--all needs --records or --json"),
         usage("sse-decode", "--window 2", "--window needs --reorder"),
+        usage("sse-decode", "--join-wait 2s", "--join-wait needs --join-chunks"),
+        usage("sse-decode", "--poll ws://h/", "a URL begins with http:// or https://"),
         usage("sse-decode", "--max-wait 2s", "--max-wait needs --reorder"),
         usage("sse-decode", "--late drop", "--late needs --reorder"),
         usage("sse-decode", "--reorder .n --by-keys 2", "--by-keys needs --by"),

@@ -90,8 +90,18 @@ import Testing
         .decode(
             "it is told once", "-d --reorder .n --window 2", events(1, 2, 3, 4, 5, 1, 2, 3, 4),
             output: lines(1, 2, 3, 4, 5, 1, 2, 3, 4),
-            errors: "sse-decode: -:16: number 1 came late\nsse-decode: -:19: number 2 came late\n"
-                + "sse-decode: -:22: the numbers begin anew at 3\n"),
+            errors: "sse-decode: -:22: the numbers begin anew at 1\n"),
+        .decode(
+            "its first numbers are not late", "-d --reorder .n --window 2 --late drop",
+            events(1, 2, 3, 4, 5, 1, 2, 3, 4), output: lines(1, 2, 3, 4, 5, 1, 2, 3, 4),
+            errors: "sse-decode: -:22: the numbers begin anew at 1\n"),
+        .decode(
+            "two stragglers are dropped, also at the end",
+            "-d --reorder .n --window 2 --late drop", events(1, 2, 3, 4, 5, 1, 2, 6, 1),
+            output: lines(1, 2, 3, 4, 5, 6),
+            errors: [(16, 1), (19, 2), (25, 1)].map {
+                "sse-decode: -:\($0.0): number \($0.1) came late\n"
+            }.joined()),
         .decode(
             "--by", "-t --reorder .n --by .k",
             ["a1", "b1", "b3", "a2", "b2"].map {

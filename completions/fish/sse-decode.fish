@@ -38,7 +38,7 @@ complete -c sse-decode -l cookie-jar -r -F -d 'Read cookies from FILE and keep t
 complete -c sse-decode -s L -l location -d 'Follow redirects, up to 10 of them, also for other methods than GET, which 303, and 301 and 302 for POST, turn into GET'
 complete -c sse-decode -l no-location -d 'Do not follow redirects'
 complete -c sse-decode -l last-event-id -x -d 'Resume behind this id: what the first request says'
-complete -c sse-decode -l id-param -x -d 'Send the last event id also as this parameter of the query'
+complete -c sse-decode -l id-param -x -d 'Send the last event id also as this parameter of the query, in place of one that the URL has'
 complete -c sse-decode -l state -r -F -d 'Keep the id of the last event that was written out in FILE, and go on behind it in the next run'
 complete -c sse-decode -l state-interval -x -d 'How often --state is written at the most (1s), with 0 whenever something was written; it is also at the end'
 complete -c sse-decode -l exactly-once -d 'With --output and --state: also keep the length of the output'
