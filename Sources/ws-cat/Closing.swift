@@ -15,6 +15,7 @@ extension Exchange {
         opened = nil
         quietSince = nil
         self.ending = ending
+        downSince = monotonicNanoseconds()
         // Nobody said that the last lines came: they go again.
         if leaving == .inputEnded && settings.resends && !outbox.isEmpty { leaving = nil }
         try decide(ending, wasOpen: wasOpen, lasted: lasted, &run)
@@ -84,18 +85,19 @@ extension Exchange {
     private func isConfirmation(_ ending: Ending) -> Bool {
         guard case .closed(let code, _) = ending else { return false }
         if connection.closeIsAnswered { return true }
-        let hasReplied = receivedHere > 0 && receivedHere >= sentHere + greetedHere
+        let hasReplied = repliesHere > 0 && repliesHere >= sentHere + greetedHere
         return [WebSocketClose.normal, WebSocketClose.none].contains(code) && hasReplied
             && intake.isDone && outbox.isEmpty && !settings.resends
     }
 
     /// What the socket took and nobody confirmed is sent again, or told.
     mutating func countLost(_ ending: Ending?, _ report: Report) {
+        if hasAllReplies { confirm(min(repliesHere, sentHere)) }
         let lost = sentHere - confirmedHere
         sentHere = 0
         confirmedHere = 0
         if lost == 0 { return }
-        let text = "\(lost) sent messages were not confirmed"
+        let text = "\(number(of: lost, "sent message")) not confirmed"
         if settings.resends && !isOver {
             resent += lost
             return report.warn("\(text), and are sent again")
@@ -108,6 +110,7 @@ extension Exchange {
             return report.info(text)
         }
         mayHaveLost = true
+        if isOver && lacksReply { return }
         let mayResend = settings.reconnects && !settings.resends
         report.warn(text + (mayResend ? " (see --resend-unconfirmed)" : ""))
     }
@@ -131,6 +134,11 @@ extension Exchange {
                 ("clean", .number(isClean ? "true" : "false")),
             ])
     }
+}
+
+/// `1 line was`, `2 lines were`.
+func number(of count: Int, _ name: String) -> String {
+    count == 1 ? "1 \(name) was" : "\(count) \(name)s were"
 }
 
 /// `4.2 s`.

@@ -198,9 +198,12 @@ struct Connection: ~Copyable {
     /// The peer's Close answers ours: it has all that went before.
     private(set) var closeIsAnswered = false
 
-    /// A closing handshake takes no longer than this.
+    /// A closing handshake, and what is behind it, takes no longer than this.
     mutating func hurry(_ limit: UInt64) {
-        if case .closing = state { deadline = min(deadline ?? limit, limit) }
+        switch state {
+        case .closing, .finishing: deadline = min(deadline ?? limit, limit)
+        case .down, .connecting, .handshaking, .refused, .open: break
+        }
     }
 
     /// A closing handshake may take until then, for it is we who do not read.

@@ -117,7 +117,8 @@ private var bufferOptions: [Option<CatOptions>] {
     [
         Option(
             nil, "on-open",
-            "Send the lines of FILE first, on every connection. May be given more than once.",
+            "Send the lines of FILE first, on every connection; with --null a NUL ends a line"
+                + " there, too. May be given more than once.",
             argument: .required("FILE"), completion: .file
         ) { settings, value in
             settings.greetings.append(.file(value ?? ""))
@@ -139,7 +140,8 @@ private var bufferOptions: [Option<CatOptions>] {
             nil, "overflow",
             "What happens when that is full: block leaves the rest to the writer of the input (the"
                 + " default); drop-oldest and drop-newest drop lines, count them and exit 1;"
-                + " spill:FILE appends them to FILE, from where they are sent in their turn.",
+                + " spill:FILE appends them to FILE, from where they are sent in their turn; only"
+                + " one run at a time may have it.",
             argument: .required("POLICY"),
             completion: .choices(["block", "drop-oldest", "drop-newest", "spill:"])
         ) { settings, value in

@@ -14,8 +14,7 @@ func exchange(_ run: inout Run<CatOptions>) throws -> ExitStatus {
     do {
         while !exchange.isOver { try exchange.turn(&run, &drawn) }
     } catch {
-        // The end of the reader ends a pipeline, and is no news.
-        try exchange.giveUp(&run, tells: !(error is ReaderGone))
+        try exchange.giveUp(&run, error)
         throw error
     }
     return try exchange.finish(&run)
@@ -33,6 +32,8 @@ struct Exchange: ~Copyable {
     var latency = Histogram()
     let listener: Listener?
     let started = monotonicNanoseconds()
+    /// Once a signal asked to stop.
+    private static let graceSeconds: Int32 = 5
 
     /// Nothing more is to be done.
     var isOver = false
@@ -44,8 +45,13 @@ struct Exchange: ~Copyable {
     var leaving: Leaving?
     /// A connection was closed for that.
     var leftOpen = false
+    /// The reader of standard output has left.
+    var lacksReader = false
     /// Since when there is nothing to send any more; nil while there is.
     var quietSince: UInt64?
+    /// Since when there is no connection, and when the line of --one was there.
+    var downSince: UInt64
+    var lineCame: UInt64?
     /// Messages that are still wanted.
     var wanted: Int
     /// What a new connection goes on behind.
@@ -55,7 +61,8 @@ struct Exchange: ~Copyable {
     var sentHere = 0
     var confirmedHere = 0
     var greetedHere = 0
-    var receivedHere = 0
+    /// Messages that came behind one that was sent, no more than were sent.
+    var repliesHere = 0
     /// When it was opened; nil while there is none.
     var opened: UInt64?
     /// What the peer's system had acknowledged when a ping went, and when all was sent, in bytes.
@@ -82,6 +89,7 @@ struct Exchange: ~Copyable {
         let listener = try settings.listen.map { try Listener($0) }
         self.listener = listener
         self.settings = settings
+        downSince = started
         self.connection = connection
         self.intake = intake
         outbox = Outbox(window: settings.resends ? settings.bufferBytes : nil)
@@ -101,6 +109,8 @@ struct Exchange: ~Copyable {
             run.report.warn("--insecure: the peer's certificate is not verified")
         }
         run.output.watchReader()
+        // A second signal ends the closing, a third the process.
+        clinux_set_grace(Self.graceSeconds)
         run.report.isTwoWay = true
         run.read()
         run.input.inflates = settings.form != .binary
@@ -177,6 +187,7 @@ struct Exchange: ~Copyable {
         if let maxTime = settings.maxTime, !isLeaving {
             deadline = min(deadline, started + maxTime)
         }
+        if !isLeaving { deadline = min(deadline, openLimit ?? .max) }
         if connection.isOpen {
             deadline = min(deadline, keepalive.deadline)
             if let pace, outbox.mayEncode, !connection.hasUnsent {
@@ -211,7 +222,7 @@ struct Exchange: ~Copyable {
         let before = received
         defer {
             run.report.recordsOut += received - before
-            receivedHere += received - before
+            repliesHere = min(repliesHere + received - before, sentHere + greetedHere)
             if received > before { keepalive.sawMessage(monotonicNanoseconds()) }
         }
         do throws(WebSocketError) {

@@ -13,7 +13,7 @@ extension CatOptions {
             case .file(let path):
                 var queue = ByteQueue()
                 queue.append(try request.files.contents(path))
-                var lines = LineReader(maxLine: common.maxLine)
+                var lines = MessageReader(self, ofLines: true)
                 try append(&lines, &queue, of: path, &scratch, to: &messages)
             }
         }
@@ -21,13 +21,13 @@ extension CatOptions {
     }
 
     private func append(
-        _ lines: inout LineReader, _ queue: inout ByteQueue, of path: String,
+        _ lines: inout MessageReader, _ queue: inout ByteQueue, of path: String,
         _ scratch: inout ByteQueue, to messages: inout [Message]
     ) throws {
         while true {
-            switch lines.next(&queue, atEnd: true) {
+            switch try lines.next(&queue, atEnd: true) {
             case .more: return
-            case .line(let range):
+            case .piece(let range):
                 try append(queue.bytes(range), of: path, lines.number, &scratch, to: &messages)
             case .tooLong:
                 throw Failure(

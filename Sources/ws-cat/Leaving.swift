@@ -31,8 +31,12 @@ extension Exchange {
         leaving = why
         leftOpen = connection.isUp
         intake.end()
+        // Who waited in vain for a reply waits for no Close.
+        let isTimedOut = why == .noReply
         connection.close(
-            settings.closeCode, Array(settings.closeReason.utf8), within: settings.closeTimeout)
+            settings.closeCode, Array(settings.closeReason.utf8),
+            within: isTimedOut ? 0 : settings.closeTimeout)
+        if isTimedOut { connection.send() }
     }
 
     /// A signal came: what was handed over is closed behind, the rest is left.
@@ -76,6 +80,21 @@ extension Exchange {
         let heard = isInside ? keepalive.lastBytes : keepalive.lastMessage
         return max(quietSince, heard) + settings.patience
     }
+
+    /// When --one gives up a connection that is not open; nil while it is, and as a server.
+    var openLimit: UInt64? {
+        guard settings.isOneShot, wanted > 0, listener == nil, !connection.isReceiving,
+            !connection.isFinishing
+        else { return nil }
+        let asked = settings.greetings.isEmpty ? lineCame : started
+        return (asked ?? downSince) + settings.patience
+    }
+
+    /// --one ends without its reply: why is what is told.
+    var lacksReply: Bool { settings.isOneShot && wanted > 0 && !isStopped() && !lacksReader }
+
+    /// All came that was wanted: each message that came behind a line is a reply to one.
+    var hasAllReplies: Bool { wanted == 0 || lacksReader }
 
     private var isAllSent: Bool {
         outbox.isEmpty && (intake.isDone || settings.isOneShot && greetedHere > 0)

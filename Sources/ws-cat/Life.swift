@@ -55,7 +55,7 @@ extension Exchange {
         sentHere = 0
         confirmedHere = 0
         greetedHere = 0
-        receivedHere = 0
+        repliesHere = 0
         let now = monotonicNanoseconds()
         opened = now
         keepalive.open(now)
@@ -87,10 +87,13 @@ extension Exchange {
         let now = monotonicNanoseconds()
         count(in: run.report)
         if isStopped() && leaving != .signal { stop() }
+        if clinux_is_hurried() != 0 { connection.hurry(now) }
         if let maxTime = settings.maxTime, now >= started + maxTime, !isLeaving {
             run.report.info("--max-time is over")
             leave(.maxTime)
         }
+        if intake.isDone { lineCame = lineCame ?? now }
+        if let openLimit, now >= openLimit, !isLeaving { leave(.noReply) }
         if !hasRoom(run.output) { keepalive.sawMessage(now) }
         if outbox.isSettled { try intake.clearSpill() }
         if !isLeaving { closeAtEnd(now, run.report) }

@@ -163,12 +163,19 @@ private let staying = #"""
     .Ar spill:FILE
     the file is emptied once its lines are sent; what is not sent at the end is left in it for the
     next run, and a run that is killed leaves lines there that it may have sent.
+    One run at a time has the file: another is refused at once, with exit status 73.
+    The lock that says so is on
+    .Ar FILE Ns Pa .lock ,
+    which stays.
     A line is sent again on the next connection unless the system, or TLS, took the whole message.
     .Ss What arrived
     What the system took may have arrived or not when the connection ends, also when the peer closes
     it properly.
     A pong, or the peer's answer to our close, confirms what was sent before.
-    So does a close with 1000 of a peer that has sent a message for each one it got.
+    So does a close with 1000 of a peer that has sent a message for each one it got, after it.
+    Once all came that was wanted
+    .Pq Fl Fl one , Fl Fl count ,
+    or the reader of standard output has left, each message that came after a line confirms one.
     The rest is told, counted as
     .Li unconfirmed
     in
@@ -195,7 +202,8 @@ private let staying = #"""
         'wss://example.org/ws?channel=prices' </dev/null
     .Ed
     .Pp
-    The last number or string at the path takes the place of the parameter in the URL.
+    The last number or string at the path takes the place of the parameter in the URL, also when one
+    message holds several values.
     This is what
     .Xr stream-serve 1
     and feeds with sequence numbers need.
@@ -228,6 +236,8 @@ private let closeCodes = #"""
     .Fl Fl close-code .
     .It 1001
     A signal asked to stop.
+    A second one, half a second later or more, ends the wait for the peer's Close: what was not
+    confirmed is told, and the process ends by the signal.
     .It 1002
     The peer broke the protocol.
     .It 1007
@@ -269,6 +279,10 @@ private let checks = #"""
     sends a line and waits up to 30 seconds
     .Pq Fl Fl wait
     for its reply.
+    The connection, with every try that
+    .Fl Fl reconnect
+    makes, may take as long before, from the start or, where it comes later, from the line.
+    When there was no reply in time, the peer's Close is not waited for.
     .Bl -tag -width Ds -compact
     .It 0
     A reply came.

@@ -24,15 +24,17 @@ struct MessageReader {
     private var discardsToNull = false
     private var discards = 0
 
-    init(_ settings: CatOptions) {
+    /// `ofLines`: whatever standard input is.
+    init(_ settings: CatOptions, ofLines: Bool = false) {
         self.settings = settings
+        usesLines = (ofLines || settings.form != .binary) && !settings.endsLinesWithNull
         lines = LineReader(maxLine: settings.common.maxLine)
     }
 
     /// The number of the last line or piece, from 1.
     var number: Int { usesLines ? lines.number : pieces }
 
-    private var usesLines: Bool { settings.form != .binary && !settings.endsLinesWithNull }
+    private let usesLines: Bool
 
     /// The next line or piece in `queue`. With `atEnd` the end of the input ends one too.
     @inline(__always)

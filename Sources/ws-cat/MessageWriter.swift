@@ -36,7 +36,7 @@ struct MessageWriter {
         case .data:
             if JSON.isValid(payload, maxDepth: maxDepth) {
                 buffer.append(jsonOnOneLine: payload)
-            } else if let values = values(in: payload) {
+            } else if let values = jsonValues(in: payload, maxDepth: maxDepth) {
                 for (index, value) in values.enumerated() {
                     if index > 0 { buffer.append(UInt8(ascii: "\n")) }
                     buffer.append(jsonOnOneLine: payload.slice(value))
@@ -54,27 +54,6 @@ struct MessageWriter {
             buffer.append(Base64.encode(payload))
             buffer.append("\"}\n")
         }
-    }
-
-    /// Several objects and arrays that a message holds behind one another, as some feeds send
-    /// them; nil when it is anything else.
-    private func values(in payload: UnsafeBufferPointer<UInt8>) -> [Range<Int>]? {
-        var scanner = JSONScanner(payload, maxDepth: maxDepth)
-        var values: [Range<Int>] = []
-        do throws(JSONError) {
-            scanner.skipWhitespace()
-            while scanner.next == UInt8(ascii: "{") || scanner.next == UInt8(ascii: "[") {
-                let start = scanner.position
-                try scanner.skipValue()
-                values.append(start..<scanner.position)
-                scanner.skipWhitespace()
-            }
-            try scanner.finish()
-        } catch {
-            // It is text, then.
-            return nil
-        }
-        return values.isEmpty ? nil : values
     }
 
     /// 32 bits in network order.
@@ -117,6 +96,29 @@ struct MessageWriter {
         buffer.append(quoting: name)
         buffer.append(UInt8(ascii: ":"))
     }
+}
+
+/// Several objects and arrays that a message holds behind one another, as some feeds send
+/// them; nil when it is anything else.
+func jsonValues(
+    in payload: UnsafeBufferPointer<UInt8>, maxDepth: Int
+) -> [Range<Int>]? {
+    var scanner = JSONScanner(payload, maxDepth: maxDepth)
+    var values: [Range<Int>] = []
+    do throws(JSONError) {
+        scanner.skipWhitespace()
+        while scanner.next == UInt8(ascii: "{") || scanner.next == UInt8(ascii: "[") {
+            let start = scanner.position
+            try scanner.skipValue()
+            values.append(start..<scanner.position)
+            scanner.skipWhitespace()
+        }
+        try scanner.finish()
+    } catch {
+        // It is text, then.
+        return nil
+    }
+    return values.isEmpty ? nil : values
 }
 
 /// A value in a record of what happened.

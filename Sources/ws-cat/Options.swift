@@ -166,8 +166,8 @@ private var endOptions: OptionGroup<CatOptions> {
                     + " counted in --stats as unsent."),
             .set(
                 "1", "one", { $0.isOneShot = true },
-                "Send one line, write one reply, and close. Exit 69 when none comes within"
-                    + " --wait."),
+                "Send one line, write one reply, and close. Exit 69 when there is no connection"
+                    + " within --wait, or then no reply."),
             .duration(
                 nil, "max-time", { $0.maxTime = $1 == 0 ? nil : $1 }, orZero: true,
                 "Close after so long, whatever happens; 0 sets no limit."),

@@ -1,3 +1,4 @@
+import CLinux
 import StreamClient
 import StreamCodec
 import StreamTool
@@ -5,15 +6,18 @@ import StreamTool
 // What the whole run came to.
 extension Exchange {
     /// Something else than the connection failed: what was read and not sent is told, or kept.
-    mutating func giveUp(_ run: inout Run<CatOptions>, tells: Bool) throws {
+    mutating func giveUp(_ run: inout Run<CatOptions>, _ error: any Error) throws {
+        lacksReader = error is ReaderGone
+        // What nobody reads must not keep the counters from being written.
+        if lacksReader { run.output.buffer.removeAll() }
         connection.close(WebSocketClose.goingAway, [], within: 0)
         connection.send()
         countHanded()
         connection.hangUp()
         outbox.rewind()
         isOver = true
-        if tells { countLost(nil, run.report) }
-        try keepUnsent(run, tells: tells)
+        countLost(nil, run.report)
+        try keepUnsent(run)
         count(in: run.report)
     }
 
@@ -24,11 +28,11 @@ extension Exchange {
         report.set(.times(latency), as: "rtt_seconds")
         if intake.dropped > 0 {
             report.gaveUp = true
-            report.warn("\(intake.dropped) lines were dropped (see --overflow)")
+            report.warn("\(number(of: intake.dropped, "line")) dropped (see --overflow)")
         }
         if let problem = intake.problem { throw problem }
-        // A follower that is told to stop has done its work.
-        if isStopped() && !report.gaveUp { report.isComplete = true }
+        // A follower that is told to stop has done its work, unless it was told twice.
+        if isStopped() && !report.gaveUp && clinux_is_hurried() == 0 { report.isComplete = true }
         return try outcome()
     }
 
@@ -48,9 +52,9 @@ extension Exchange {
         if connections == 0 && ending == nil && listener == nil && !isStopped() {
             throw Failure(.unavailable, "there was no connection before --max-time was over")
         }
-        // All that was wanted came, however the peer leaves.
-        if wanted == 0 { return .success }
         let done: ExitStatus = mayHaveLost ? .partial : .success
+        // All that was wanted came, however the peer leaves.
+        if wanted == 0 { return done }
         guard let ending, ending.status != .success else { return done }
         // A peer that does not answer our last word to it has no say in how we end.
         if isStopped() { return done }
@@ -65,8 +69,9 @@ extension Exchange {
         let how = ending?.description ?? "there was no connection"
         switch leaving {
         case .noReply:
+            let why = leftOpen ? "" : ": \(how)"
             return Failure(
-                .unavailable, "no reply within \(readable(settings.patience)) (see --wait)")
+                .unavailable, "no reply within \(readable(settings.patience)) (see --wait)" + why)
         case .maxTime:
             let why = leftOpen ? "" : ": \(how)"
             return Failure(.unavailable, "no reply before --max-time was over" + why)
@@ -77,9 +82,7 @@ extension Exchange {
     }
 
     /// Lines that were read and not sent: left in the spill file, or told.
-    private mutating func keepUnsent(
-        _ run: borrowing Run<CatOptions>, tells: Bool = true
-    ) throws {
+    private mutating func keepUnsent(_ run: borrowing Run<CatOptions>) throws {
         let count = outbox.count
         let report = run.report
         if count > 0 { report.set(count, as: "unsent") }
@@ -89,13 +92,14 @@ extension Exchange {
                 writer.append(isText: kind == .text, payload, to: &lines)
             }
             try intake.leaveSpill(lines)
-        } else if count > 0 && !endsByChoice && tells {
+        } else if count > 0 && !endsByChoice {
             report.gaveUp = true
-            report.warn("\(count) lines were read and not sent")
+            if !lacksReply { report.warn("\(number(of: count, "line")) read and not sent") }
         }
         // A peer that closes early leaves a file half sent.
-        let isUnread = !intake.pending.isEmpty || (run.input.mayGrow && !intake.isAtEnd)
-        if tells && isUnread && !intake.isDone && !endsByChoice && intake.problem == nil {
+        let isOpen = run.input.mayGrow && !intake.isAtEnd && !lacksReader
+        let isUnread = !intake.pending.isEmpty || isOpen
+        if isUnread && !intake.isDone && !endsByChoice && intake.problem == nil && !lacksReply {
             report.gaveUp = true
             report.warn("the connection ended before all of the input was sent")
         }

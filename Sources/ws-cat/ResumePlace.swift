@@ -17,16 +17,27 @@ struct ResumePlace {
         maxDepth = settings.common.maxDepth
     }
 
-    /// Takes the value of a message that has one there: a number, or a string that is not empty.
+    /// Takes the value of a message that has one there: a number, or a string that is not empty. Of
+    /// several JSON values in one message the last that has one counts.
     mutating func take(_ message: UnsafeBufferPointer<UInt8>, _ report: Report) {
+        if takeValue(message, report) { return }
+        // A message that is no JSON is none of those that have a place.
+        for value in jsonValues(in: message, maxDepth: maxDepth) ?? [] {
+            _ = takeValue(message.slice(value), report)
+        }
+    }
+
+    /// False when it is not one JSON value.
+    private mutating func takeValue(
+        _ message: UnsafeBufferPointer<UInt8>, _ report: Report
+    ) -> Bool {
         let found: Range<Int>?
         do throws(JSONError) {
             found = try path.find(in: message, maxDepth: maxDepth)
         } catch {
-            // A message that is no JSON is none of those that have a place.
-            return
+            return false
         }
-        guard let found, let first = message.slice(found).first else { return }
+        guard let found, let first = message.slice(found).first else { return true }
         if found.count > Self.longest {
             if !hasWarned { report.warn("a value of --resume-from is too long, and passed over") }
             hasWarned = true
@@ -37,5 +48,6 @@ struct ResumePlace {
         } else if first == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= first {
             value = String(decoding: message.slice(found), as: UTF8.self)
         }
+        return true
     }
 }

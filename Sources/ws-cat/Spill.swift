@@ -4,10 +4,12 @@ import StreamCodec
 import StreamTool
 
 /// Lines for which there was no room, in a file, in order. The file is empty once they are sent;
-/// what another run left in it is sent first.
+/// what another run left in it is sent first. Only one run at a time has it: that is said by a lock
+/// on a file beside it, which stays, for the file itself is replaced as a whole.
 struct Spill: ~Copyable {
     let path: String
     private let descriptor: Int32
+    private let lock: Int32
     private let end: UInt8
     private let maxLine: Int
     /// Read from the file and not taken.
@@ -20,20 +22,53 @@ struct Spill: ~Copyable {
     private static let step = 64 << 10
 
     init(path: String, _ settings: CatOptions) throws {
-        let descriptor = clinux_open(path, O_RDWR | O_CREAT | O_APPEND, 0o600)
-        guard descriptor >= 0 else { throw Failure(.cannotCreate, errno: errno, path) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw Failure(.cannotCreate, "\(path): no regular file, as --overflow=spill needs")
+        if stat(path, &status) == 0 { try Self.check(status, path) }
+        // By whatever name it is called, it has one lock.
+        let path = Self.resolved(path)
+        let lock = try Self.lock(path)
+        let descriptor = clinux_open(path, O_RDWR | O_CREAT | O_APPEND, 0o600)
+        guard descriptor >= 0, fstat(descriptor, &status) == 0 else {
+            throw Failure(.cannotCreate, errno: errno, path)
         }
+        try Self.check(status, path)
         self.path = path
         self.descriptor = descriptor
+        self.lock = lock
         end = settings.endsLinesWithNull ? 0 : UInt8(ascii: "\n")
         maxLine = settings.common.maxLine
         size = Int(status.st_size)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        close(lock)
+    }
+
+    private static func check(_ status: stat, _ path: String) throws {
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw Failure(.cannotCreate, "\(path): no regular file, as --overflow=spill needs")
+        }
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// Held as long as the run lasts.
+    private static func lock(_ path: String) throws -> Int32 {
+        let lock = clinux_open("\(path).lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+        guard lock >= 0 else { throw Failure(.cannotCreate, errno: errno, "\(path).lock") }
+        if clinux_lock_byte(lock, 0) == 0 { return lock }
+        let code = errno
+        close(lock)
+        guard code == EAGAIN || code == EACCES else {
+            throw Failure(.cannotCreate, errno: code, "\(path).lock")
+        }
+        throw Failure(.cannotCreate, "\(path): another run spills to it")
+    }
 
     var isEmpty: Bool { offset == size && ahead.count == taken }
 

@@ -119,7 +119,7 @@ class HalfOpen(Accounts):
                 self.assertEqual(tool.status(), 1, tool.errors)
         self.assertEqual(keeper.lines, [1, 3])
         self.assertEqual(tool.stats()["unconfirmed"], 1)
-        self.assertIn(b"1 sent messages were not confirmed", tool.errors)
+        self.assertIn(b"1 sent message was not confirmed", tool.errors)
 
     def broken(self, how, lines=None):
         """A link fails like this while these lines come, or none do."""

@@ -238,6 +238,6 @@ import Testing
         let result = tool.finish()
         // Its input is not at its end, and nobody said that what was sent of it arrived.
         #expect(result.ending == .exit(1))
-        #expect(result.errors == "ws-cat: 1 sent messages were not confirmed\n")
+        #expect(result.errors == "ws-cat: 1 sent message was not confirmed\n")
     }
 }

@@ -46,6 +46,40 @@ import Testing
         #expect(run.result.errors.isEmpty)
     }
 
+    /// What is told makes the status 1, and what is not makes it 0.
+    @Test(arguments: [("-1", 1, 0), ("-n 3", 3, 0), ("-n 3", 2, 0), ("-n 3", 5, 2)])
+    func allRepliesCame(_ option: String, _ lines: Int, _ lost: Int) throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --stats --close-timeout 200ms \(option)", peer)
+        tool.write((1...lines).map { "\($0)\n" }.joined())
+        tool.closeInput()
+        let connection = try peer.accept()
+        for _ in 1...lines { _ = try connection.next() }
+        for _ in 1...(option == "-1" ? 1 : 3) { connection.send("reply") }
+        let result = tool.finish()
+        #expect(result.counter("unconfirmed") == lost)
+        #expect(result.errors.contains("not confirmed") == (lost > 0))
+        #expect(result.ending == .exit(lost > 0 ? 1 : 0))
+        connection.hangUp()
+    }
+
+    /// What the peer said before it got a line is no reply to it.
+    @Test func aPushIsNoReply() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --wait 10s", peer)
+        let connection = try peer.accept()
+        connection.answersPings = false
+        connection.send("push")
+        #expect(tool.prints("push\n"))
+        tool.write("a\n")
+        tool.closeInput()
+        #expect(try connection.next()?.text == "a")
+        connection.send(.close(1000))
+        let result = tool.finish()
+        #expect(result.ending == .exit(1))
+        #expect(result.errors == "ws-cat: 1 sent message was not confirmed\n")
+    }
+
     @Test func aPeerThatConfirmsAndCloses() throws {
         let run = try talk("-t --wait 10s --ping 20ms", "a\nb\n") { connection in
             for _ in 1...2 { _ = try connection.next() }
@@ -74,7 +108,7 @@ import Testing
         connection.hangUp()
         let result = tool.finish()
         #expect(result.ending == .exit(69))
-        #expect(result.errors.contains("1 sent messages were not confirmed"))
+        #expect(result.errors.contains("1 sent message was not confirmed"))
     }
 
     /// Who is stopped and does not know whether its lines came says so, whether the peer answers
@@ -97,7 +131,7 @@ import Testing
         let result = tool.finish()
         #expect(result.ending == .exit(answers ? 0 : isSignal ? 1 : 69))
         #expect(result.counter("unconfirmed") == (answers ? 0 : 1))
-        #expect(result.errors.contains("1 sent messages were not confirmed") == !answers)
+        #expect(result.errors.contains("1 sent message was not confirmed") == !answers)
     }
 
     @Test func aSubscriberIsStopped() throws {
@@ -203,6 +237,7 @@ import Testing
             ([], "/a?x=1&y=2&since=12345678901234567890"),
             (["{\"id\":\"\"}", "{\"id\":[1]}", "{\"id\":\"\("x".repeated(2000))\"}"],
                 "/a?x=1&y=2&since=12345678901234567890"),
+            (["{\"id\":1} {\"id\":\"two\"}\n{\"x\":3}"], "/a?x=1&y=2&since=two"),
         ]
         var target = "/a?x=1&since=now&y=2"
         var count = 0
@@ -233,6 +268,16 @@ import Testing
         #expect(transcript.texts == ["1", "2", "3", "4", "5", "6", "7"])
         #expect(now() - began >= 0.55)
         #expect(tool.finish().ending == .exit(0))
+    }
+
+    /// A message may hold newlines there, too.
+    @Test func greetingsThatANullEnds() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.file("greetings")
+        try "a\nb\0\0c".write(toFile: file, atomically: true, encoding: .utf8)
+        let run = try talk("-t0 --wait 0 --on-open \(file)", "d\0")
+        #expect(run.texts == ["a\nb", "", "c", "d"])
+        #expect(run.result.ending == .exit(0))
     }
 
     /// A line of the command is text, whatever standard input is.

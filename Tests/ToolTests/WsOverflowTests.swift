@@ -144,6 +144,27 @@ import Testing
         #expect(result.errors.contains(path))
     }
 
+    /// Two runs wrote over each other's lines, sent them twice, or never ended.
+    @Test func oneRunHasTheFile() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.file("spill")
+        let url = "ws://127.0.0.1:\(try unusedPort())/"
+        let options = "-t --reconnect --wait 0"
+        let first = try cat(words("\(options) --overflow=spill:\(file) \(url)"))
+        #expect(first.says("Connection refused"))
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("other"), withDestinationPath: file)
+        for name in [file, folder.file("other")] {
+            let second = try run("ws-cat", "\(options) --overflow=spill:\(name) \(url)", "1\n")
+            #expect(second.ending == .exit(73))
+            #expect(second.errors == "ws-cat: \(file): another run spills to it\n")
+        }
+        first.send(SIGTERM)
+        _ = first.finish()
+        let third = try cat(words("\(options) --overflow=spill:\(file) \(url)"))
+        #expect(third.says("Connection refused"))
+    }
+
     /// Lines that were read and have nowhere to go are told.
     @Test func unsent() throws {
         let port = try unusedPort()

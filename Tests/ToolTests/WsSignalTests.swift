@@ -67,6 +67,25 @@ import Testing
         #expect(result.ending == .exit(0))
     }
 
+    /// Who is in a hurry hears what may be lost, too.
+    @Test func aSecondSignal() throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --stats", peer)
+        let connection = try peer.accept()
+        connection.answersPings = false
+        tool.write("a\n")
+        #expect(try connection.next()?.text == "a")
+        tool.send(SIGTERM)
+        #expect(try connection.next()?.code == 1001)
+        // Within half a second it would pass for the first, as timeout(1) sends it twice.
+        usleep(600_000)
+        tool.send(SIGTERM)
+        let result = tool.finish()
+        #expect(result.ending == .signal(SIGTERM))
+        #expect(result.errors.contains("ws-cat: 1 sent message was not confirmed\n"))
+        #expect(result.counter("unconfirmed") == 1)
+    }
+
     @Test func whileConnecting() throws {
         let peer = try WsPeer()
         let tool = try cat("-t", peer)
@@ -108,6 +127,26 @@ import Testing
         #expect(result.ending == .signal(SIGPIPE))
         #expect(result.errors.isEmpty)
         #expect(try connection.ends())
+    }
+
+    /// What it leaves unsent and unconfirmed is told, and a reply confirms a line.
+    @Test(arguments: [true, false]) func theReaderLeavesInTheMiddle(_ replies: Bool) throws {
+        let peer = try WsPeer()
+        let tool = try cat("-t --stats --rate 1/h", peer)
+        tool.write("a\nb\nc\n")
+        let connection = try peer.accept()
+        #expect(try connection.next()?.text == "a")
+        if replies {
+            connection.send("A")
+            #expect(tool.prints("A\n"))
+        }
+        tool.closeOutput()
+        let result = tool.finish()
+        #expect(result.ending == .signal(SIGPIPE))
+        #expect(result.counter("unconfirmed") == (replies ? 0 : 1))
+        #expect(result.counter("unsent") == 2)
+        #expect(result.errors.contains("ws-cat: 1 sent message was not confirmed\n") == !replies)
+        #expect(result.errors.contains("ws-cat: 2 lines were read and not sent\n"))
     }
 
     @Test(arguments: ["", "-z"]) func aFullDevice(_ option: String) throws {
