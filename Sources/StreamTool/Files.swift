@@ -38,7 +38,9 @@ private func waitForReader(until limit: UInt64, _ report: Report) throws {
         var ready = pollfd(fd: 1, events: Int16(POLLOUT), revents: 0)
         let left = limit > now ? limit - now : 0
         if clinux_poll(&ready, 1, Int64(clamping: left)) > 0 { return }
-        if left == 0 { throw Failure(.inputOutput, "standard output: its reader does not take it") }
+        if left > 0 { continue }
+        if clinux_is_hurried() != 0 { endBySignal(clinux_stop_signal()) }
+        throw Failure(.inputOutput, "standard output: its reader does not take it")
     }
 }
 

@@ -6,6 +6,8 @@ extension Report {
     /// When standard output must have been written, once a signal asked to stop; nil when that may
     /// take as long as the process has.
     func outputLimit() -> UInt64? {
+        // Who says it twice waits for no reader.
+        if clinux_is_hurried() != 0 { return clinux_monotonic_nanoseconds() }
         guard let outputGrace, isStopped() else { return nil }
         let limit = stopLimit ?? clinux_monotonic_nanoseconds() + outputGrace
         stopLimit = limit

@@ -26,7 +26,7 @@ import Testing
             "\(Self.options) 300ms --reconnect --backoff 1ms..20ms -q"
                 + " ws://127.0.0.1:\(try unusedPort())/", "1\n")
         #expect(result.ending == .exit(69))
-        #expect(result.errors.contains("ws-cat: no reply within 300ms (see --wait): 127.0.0.1"))
+        #expect(result.errors.contains("within 300ms (see --wait): cannot connect to 127.0.0.1"))
     }
 
     /// The closing adds nothing, and the reason stands alone: it is what Nagios shows.
