@@ -127,6 +127,8 @@ def interrupt(number, _):
 
 def main():
     options = arguments()
+    # What a shell starts in the background ignores it, and so would every tool that is tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     # How long parts took the last time.

@@ -338,7 +338,8 @@ class HalfALine(Files):
         self.output.write_bytes(b"")
         text = "x" * 300
         done = subprocess.run([*limited, "sse-decode", "-q", "-d", "--output", self.output],
-                              input=event(text) * 4, capture_output=True)
+                              input=event(text) * 4, capture_output=True, env=ENVIRONMENT,
+                              timeout=PATIENCE_SECONDS)
         self.assertEqual(done.returncode, 74, done.stderr)
         self.assertEqual(self.output.stat().st_size, 1024)
         decode("-d", "--output", self.output, input=event("a"))
@@ -358,8 +359,8 @@ class HalfALine(Files):
 
     def test_all_at_once(self):
         command = ["sse-decode", "-d", "--output", self.output]
-        tools = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-                 for _ in range(20)]
+        tools = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  env=ENVIRONMENT) for _ in range(20)]
         for tool in tools:
             tool.stdin.write(event("a"))
             tool.stdin.close()
