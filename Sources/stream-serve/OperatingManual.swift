@@ -4,8 +4,8 @@ let operatingManual =
     + performance
 
 private let alerts = #"""
-    .Sh ALERTS
-    Alerts that make sense:
+    .Sh ALERT RULES
+    Rules for Prometheus that make sense:
     .Bd -literal
     # The producer is silent, or gone.
     rate(streamutils_events_in_total[10m]) == 0
@@ -18,7 +18,8 @@ private let alerts = #"""
     # Events take more than a quarter of a second: the processors are busy.
     rate(streamutils_lag_seconds_sum[5m]) / rate(streamutils_lag_seconds_count[5m]) > 0.25
     .Ed
-"""#
+
+    """#
 
 private let limits = #"""
     .Sh LIMITS

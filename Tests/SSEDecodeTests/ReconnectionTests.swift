@@ -64,11 +64,13 @@ import Testing
     }
 
     /// `retry: 0` asked a server 250 times a second.
-    @Test(arguments: [
-        (0, 1_000_000_000...30_000_000_000, 1_000_000_000), (0, 5_000_000...7_000_000, 5_000_000),
-        (999, 60_000_000_000...90_000_000_000, 1_000_000_000),
-        (1001, 60_000_000_000...90_000_000_000, 1_001_000_000),
-    ] as [(Int, ClosedRange<UInt64>, UInt64)])
+    @Test(
+        arguments: [
+            (0, 1_000_000_000...30_000_000_000, 1_000_000_000),
+            (0, 5_000_000...7_000_000, 5_000_000),
+            (999, 60_000_000_000...90_000_000_000, 1_000_000_000),
+            (1001, 60_000_000_000...90_000_000_000, 1_001_000_000),
+        ] as [(Int, ClosedRange<UInt64>, UInt64)])
     func retryHasAFloor(_ milliseconds: Int, _ backoff: ClosedRange<UInt64>, _ expected: UInt64) {
         var generator = Highest()
         var some = reconnection(backoff: backoff)

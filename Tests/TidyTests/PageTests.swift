@@ -66,6 +66,16 @@ import Testing
         }
     }
 
+    /// A macro that is indented is text, and mandoc says nothing of it.
+    @Test(arguments: Repository.files("man", endings: [".1", ".7"]))
+    func everyMacroBeginsItsLine(_ path: String) throws {
+        let indented = try Repository.text(path).matches(of: /\n +\.[A-Z][a-z]\b.*/)
+        #expect(indented.isEmpty, "\(path): \(indented.map(\.output))")
+        // And one behind something on its line, where a piece of the page had no line end.
+        let joined = try Repository.text(path).matches(of: /\n[^\n]+\.S[hs] [A-Z].*/)
+        #expect(joined.isEmpty, "\(path): \(joined.map(\.output))")
+    }
+
     @Test(arguments: Repository.files("man", endings: [".1", ".7"]))
     func committedPageIsClean(_ path: String) throws {
         guard try Repository.isInstalled("mandoc") else { return }

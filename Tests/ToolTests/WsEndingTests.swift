@@ -67,7 +67,8 @@ import Testing
         let run = try talk("-t --wait 2s", "a\n") { connection in
             for letter in ["A", "B", "C", "D"] {
                 connection.send(
-                    WsFrame(letter == "A" ? .text : .continuation, Array(letter.utf8),
+                    WsFrame(
+                        letter == "A" ? .text : .continuation, Array(letter.utf8),
                         isFinal: letter == "D"))
                 usleep(700_000)
             }
