@@ -76,6 +76,7 @@ package final class Report {
     /// Nanoseconds that output may still take once a signal asked to stop; nil: as it likes.
     package var outputGrace: UInt64?
     var stopLimit: UInt64?
+    var hurriedLimit: UInt64?
 
     /// Something that was accepted did not come to where it should go.
     package var gaveUp = false

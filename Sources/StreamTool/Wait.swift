@@ -3,12 +3,20 @@ import Glibc
 import StreamCodec
 
 extension Report {
+    /// Nanoseconds that output may take after a second signal.
+    private static let hurriedGrace: UInt64 = 1_000_000_000
+
     /// When standard output must have been written, once a signal asked to stop; nil when that may
     /// take as long as the process has.
     func outputLimit() -> UInt64? {
-        // Who says it twice waits for no reader.
-        if clinux_is_hurried() != 0 { return clinux_monotonic_nanoseconds() }
-        guard let outputGrace, isStopped() else { return nil }
+        guard isStopped() else { return nil }
+        // Who says it twice does not wait for long: a reader that is only slow gets the rest.
+        if clinux_is_hurried() != 0 {
+            let limit = hurriedLimit ?? clinux_monotonic_nanoseconds() + Self.hurriedGrace
+            hurriedLimit = limit
+            return limit
+        }
+        guard let outputGrace else { return nil }
         let limit = stopLimit ?? clinux_monotonic_nanoseconds() + outputGrace
         stopLimit = limit
         return limit
